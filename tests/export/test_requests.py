@@ -176,6 +176,7 @@ def test_the_command_line_prints_a_table(run: Path, tmp_path: Path, capsys: pyte
     shown = capsys.readouterr()
     assert "100.000 %, 2 images at two sizes" in shown.out
     assert "note: compared on images of the test part" in shown.err
+    assert "write: the network for torch\ncompare: the maps of 2 images, and the score of 2\n" in shown.err
 
 
 def test_a_refused_export_ends_with_code_2(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

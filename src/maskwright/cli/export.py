@@ -64,8 +64,8 @@ def export(
     from maskwright.workflows.export import export as write
 
     terminal = Terminal(as_json=as_json)
-    with terminal.working():
-        result = write(run, request)
+    with terminal.working() as watch:
+        result = write(run, request, watch.on_event)
     parity = result.parity
     answer = {"out": result.folder, "file": result.file, "parity": parity.to_json(), "kept": result.kept}
     answer["engines"] = [] if result.table is None else [asdict(row) for row in result.table.rows]

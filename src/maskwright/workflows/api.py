@@ -180,19 +180,22 @@ def predict(
     )
 
 
-def export(run: StrPath, request: ExportRequest | None = None, **fields: Any) -> ExportResult:
+def export(
+    run: StrPath, request: ExportRequest | None = None, *, on_event: OnEvent | None = None, **fields: Any
+) -> ExportResult:
     """Write a trained model for another runtime, if it agrees with the model on held-out images.
 
     Args:
         run: run folder.
         request: what to write; None for one made of `fields`.
+        on_event: called with progress.
         **fields: of an `ExportRequest`, instead of `request`: `to="openvino"`, `int8=True`.
 
     Raises:
         MaskwrightError: no model, no held-out images, a network that cannot be exported, a missing package, or an
             export that does not agree with the model. Nothing is written then.
     """
-    return exporting.export(path_of(run, "run", MODEL), request_of(ExportRequest, request, fields))
+    return exporting.export(path_of(run, "run", MODEL), request_of(ExportRequest, request, fields), on_event)
 
 
 def compress(

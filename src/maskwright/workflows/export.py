@@ -23,6 +23,7 @@ from maskwright.workflows.runs import run_folder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from maskwright.core.events import OnEvent
     from maskwright.core.records import Record
     from maskwright.exporting.parity import Parity
     from maskwright.models.bundle import Card
@@ -56,12 +57,13 @@ class ExportResult:
     notes: tuple[str, ...]
 
 
-def export(run: Path, request: ExportRequest) -> ExportResult:
+def export(run: Path, request: ExportRequest, on_event: OnEvent | None = None) -> ExportResult:
     """Write a trained model for another runtime.
 
     Args:
         run: the run folder.
         request: what to write.
+        on_event: called when a stage begins: `write` and `compare`, for int8 `layers` in between, then `time`.
 
     Raises:
         MaskwrightError: no model, no held-out images, a network that cannot be exported, a missing package, or an
@@ -72,7 +74,7 @@ def export(run: Path, request: ExportRequest) -> ExportResult:
     evaluation = _held_out(run, request.data)
     _check_card(evaluation.predictor.card)
     with new_folder(out) as folder:
-        attempts = Attempts(evaluation, request.to, folder)
+        attempts = Attempts(evaluation, request.to, folder, on_event)
         comparison, file = _agreeing(attempts, request)
         for name in (run_folder.SPLIT, run_folder.DATA):  # so that `evaluate` knows the images of the training
             if (run / name).exists():
@@ -85,6 +87,7 @@ def export(run: Path, request: ExportRequest) -> ExportResult:
             "where the model will run"
         )
     if out.parent == (run / EXPORTS).resolve():
+        attempts.tell("time", "the model and all of its exports, in turns")
         table = table_of(run, comparison.parity, percent=attempts.percent)
         report = run / run_folder.REPORT
         if not report.is_file() or not write_exports(report, table):

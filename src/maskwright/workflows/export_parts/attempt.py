@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.events import Stage
 from maskwright.core.paths import model_file
+from maskwright.core.text import plural
 from maskwright.exporting.formats import Exporter, Precision
 from maskwright.exporting.graph import Graph
 from maskwright.exporting.layers import worst
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from maskwright.core.events import OnEvent
     from maskwright.core.records import Record
     from maskwright.inference.engine import TorchEngine
     from maskwright.metrics.scores import Metric
@@ -40,14 +43,21 @@ class Attempts:
         evaluation: of the trained model, with the held-out records.
         target: name in `core.paths.EXPORT_FILES`.
         folder: that the export is written into.
+        on_event: called when a stage begins.
     """
 
-    def __init__(self, evaluation: Evaluation, target: str, folder: Path) -> None:
+    def __init__(self, evaluation: Evaluation, target: str, folder: Path, on_event: OnEvent | None = None) -> None:
         self.evaluation, self.target, self.folder = evaluation, target, folder
         self.trained = evaluation.predictor
         self.records = evenly(evaluation.records, IMAGES)
         self.exporter = Exporter(cast("TorchEngine", self.trained.engine).segmenter, self.trained.card)
         self._trained: tuple[Metric, float] | None = None
+        self._on_event = on_event
+
+    def tell(self, name: str, detail: str) -> None:
+        """Say that a stage begins."""
+        if self._on_event is not None:
+            self._on_event(Stage(name, detail))
 
     @property
     def percent(self) -> bool:
@@ -57,12 +67,18 @@ class Attempts:
 
     def run(self, precision: Precision) -> tuple[Parity, Path]:
         """Write the export; return how it compares with the trained model, and the file to open."""
+        tiles, kept = precision.tiles, len(precision.kept)
+        how = "" if tiles is None else f" in int8, with the ranges of {plural(len(tiles), 'tile')}"
+        how += f" and {plural(kept, 'node')} in floating point" if kept else ""
+        self.tell("write", f"the network for {self.target}{how}")
         file = self.exporter.write(self.target, self.folder, precision)
         return self.compared(file), file
 
     def compared(self, file: Path, *, fast: bool = False) -> Parity:
         """Return how an export compares with the trained model; `fast` for bfloat16 where it is not int8."""
         exported = Predictor.load(file, "cpu", fast=fast)
+        looked = min(MAPS, len(self.records))
+        self.tell("compare", f"the maps of {plural(looked, 'image')}, and the score of {len(self.records)}")
         if self._trained is None:
             self._trained = self._score(self.trained)
         metric, score = self._trained
@@ -88,6 +104,7 @@ class Attempts:
 
     def worst(self, file: Path) -> list[tuple[str, float]]:
         """Return the modules that hurt most in an export, each with the error that it adds."""
+        self.tell("layers", "those that differ most from the model")
         graph = Graph(self.exporter.segmenter, self.trained.card)
         return worst(graph, file, self.exporter.modules, real_tiles(self.trained, self.records, 1)[0])
 

@@ -1,0 +1,34 @@
+"""What happens to the network while its graph is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from maskwright.exporting.graph import to_onnx
+from maskwright.models import bundle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_activations_are_written_out_of_place_and_are_as_before_afterwards(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter, card = bundle.load(run / "model.safetensors")
+    layers = [layer for layer in segmenter.modules() if hasattr(layer, "inplace")]
+    before = [layer.inplace for layer in layers]
+    assert True in before
+    seen: list[bool] = []
+
+    def failing(*_: Any, **__: Any) -> None:
+        seen.extend(bool(layer.inplace) for layer in layers)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.onnx, "export", failing)
+    with pytest.raises(KeyboardInterrupt):
+        to_onnx(segmenter, card)
+    assert not any(seen)
+    assert [layer.inplace for layer in layers] == before
