@@ -33,6 +33,17 @@ def test_a_container_comes_after_its_branches(monkeypatch: pytest.MonkeyPatch) -
     assert order == ["stem", "pool.branch", "pool"]
 
 
+def test_what_is_in_floating_point_already_is_not_named_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"a": np.full(4, 1.5), "b": np.full(4, 1.6), "c": np.full(4, 1.8)}
+    monkeypatch.setattr(layers, "_openvino_outputs", lambda *_: found)
+    monkeypatch.setattr(layers, "_torch_outputs", lambda *_: dict.fromkeys(found, np.ones(4)))
+    from pathlib import Path
+
+    modules = {name: name for name in found}
+    hurt = layers.worst(None, Path("model.xml"), modules, np.zeros(1, np.uint8), ["a"])  # type: ignore[arg-type]
+    assert hurt == [("c", pytest.approx(0.2)), ("b", pytest.approx(0.1))]  # what "a" adds is not theirs
+
+
 class Fixed:
     """A predictor of given maps."""
 

@@ -110,6 +110,9 @@ class Exporter:
 def quantised(model: Any, tiles: Sequence[Any], kept: Sequence[str]) -> Any:
     """Return an ONNX or OpenVINO model with int8 layers, whose ranges are those seen on real tiles.
 
+    Weights use half of the range (7 bits): without VNNI, processors add products of 8 bits in 16 bits, and larger sums
+    are cut. The file may be run on such a processor, wherever it was made.
+
     Args:
         model: in floating point.
         tiles: inputs of the model.
@@ -119,11 +122,13 @@ def quantised(model: Any, tiles: Sequence[Any], kept: Sequence[str]) -> Any:
         MaskwrightError: NNCF is not installed.
     """
     nncf = optional("nncf", "int8")
+    parameters = optional("nncf.quantization.advanced_parameters", "int8")
     nncf.set_log_level(40)  # errors only
     return nncf.quantize(
         model,
         nncf.Dataset(tiles),
         preset=nncf.QuantizationPreset.MIXED,  # activations need not be symmetric
         subset_size=len(tiles),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=parameters.OverflowFix.ENABLE),
         ignored_scope=nncf.IgnoredScope(names=list(kept), validate=False) if kept else None,
     )

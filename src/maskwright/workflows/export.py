@@ -110,7 +110,7 @@ def _agreeing(attempts: Attempts, request: ExportRequest) -> tuple[Comparison, P
         fault = parity.fault(request.allow_loss)
         if fault is None:
             break
-        hurt = [] if request.to == "torch" else [entry for entry in attempts.worst(file) if entry[0] not in kept]
+        hurt = [] if request.to == "torch" else attempts.worst(file, kept)
         if tiles is None or not hurt or number == ROUNDS:
             raise _refusal(request, fault, hurt)
         kept = (*kept, *(module for module, _ in hurt))

@@ -17,7 +17,7 @@ from maskwright.inference.predictor import Predictor
 from maskwright.workflows.evaluate_parts import scoring
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -102,11 +102,11 @@ class Attempts:
         """Return the nodes of the graph that modules compute."""
         return [node for node, module in self.exporter.modules.items() if module in modules]
 
-    def worst(self, file: Path) -> list[tuple[str, float]]:
-        """Return the modules that hurt most in an export, each with the error that it adds."""
+    def worst(self, file: Path, kept: Collection[str]) -> list[tuple[str, float]]:
+        """Return the modules that hurt most in an export, but for those `kept`, each with the error that it adds."""
         self.tell("layers", "those that differ most from the model")
         graph = Graph(self.exporter.segmenter, self.trained.card)
-        return worst(graph, file, self.exporter.modules, real_tiles(self.trained, self.records, 1)[0])
+        return worst(graph, file, self.exporter.modules, real_tiles(self.trained, self.records, 1)[0], kept)
 
     def _score(self, predictor: Predictor) -> tuple[Metric, float]:
         scores = scoring.score(predictor, self.evaluation.dataset, self.records)
