@@ -57,6 +57,8 @@ def write(kind: str, folder: Path, objects: Instances, name: str = "a", image: N
         writer.write(path, pixels, objects, CELLS)
     elif writer.measure is not None:
         writer.measure(path, pixels, objects, CELLS, None)
+    elif writer.locate is not None:
+        writer.locate(path, pixels, objects, CELLS, None)
     elif writer.collect is not None:
         collector = writer.collect(CELLS)
         collector.write(path, [collector.entry(f"{name}.png", objects, name)])

@@ -26,9 +26,10 @@ Save = Annotated[
     str | None,
     typer.Option(
         metavar="KINDS",
-        help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons; of objects: "
-        "instances, overlay, coco, coco-polygons, geojson, measurements; of things and stuff: panoptic, panoptic-json, "
-        "overlay, mask, instances, coco, geojson, measurements; of edges: thin, strength, geojson, svg, overlay.  "
+        help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons, geojson, "
+        "gpkg; of objects: instances, overlay, coco, coco-polygons, geojson, gpkg, measurements; of things and stuff: "
+        "panoptic, panoptic-json, overlay, mask, instances, coco, geojson, gpkg, measurements; of edges: thin, "
+        "strength, geojson, svg, overlay.  "
         "[default: the first]",
     ),
 ]

@@ -13,20 +13,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.files import replacing, write_text
+from maskwright.data import features
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw_objects, polygons
 from maskwright.ops.instance_maps import to_map
+from maskwright.tasks import outline_files
 from maskwright.tasks.coco_file import CocoFile
 from maskwright.tasks.measurements import write_measurements
 from maskwright.tasks.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instance, Instances
+    from maskwright.data.features import Feature
+    from maskwright.data.readers.geotiff import Georeference
 
 
 def write_instances(path: Path, _image: NDArray[Any], result: Instances, _classes: Classes) -> None:
@@ -49,9 +54,14 @@ def write_overlay(path: Path, image: NDArray[Any], result: Instances, classes: C
     write_jpeg(path, draw_objects.overlay(image[::step, ::step], draw_objects.thinned(result, step), colors))
 
 
-def write_geojson(path: Path, _image: NDArray[Any], result: Instances, classes: Classes) -> None:
-    """Write the outlines as `geojson_text` has them."""
-    write_text(path, geojson_text(result, classes))
+def write_geojson(
+    path: Path, _image: NDArray[Any], result: Instances, classes: Classes, place: Georeference | None
+) -> None:
+    """Write the outlines as `geojson_text` has them; of an image that lies somewhere on Earth, as a map."""
+    if place is not None and place.transform is not None:
+        features.write_geojson(path, outline_files.objects(result), classes, place)
+    else:
+        write_text(path, geojson_text(result, classes))
 
 
 def geojson_text(result: Instances, classes: Classes) -> str:
@@ -101,12 +111,17 @@ def _itself(result: Instances) -> Instances:
     return result
 
 
+def _objects(result: Instances, _classes: Classes) -> Iterator[Feature]:
+    return outline_files.objects(result)
+
+
 WRITERS: dict[str, Writer] = {
     "instances": Writer("instances", ".tif", write=write_instances),
     "overlay": Writer("overlays", ".jpg", write=write_overlay),
     "coco": Writer("predictions.json", collect=_coco),
     "coco-polygons": Writer("predictions.json", collect=partial(_coco, as_polygons=True)),
-    "geojson": Writer("outlines", ".geojson", write=write_geojson),
+    "geojson": Writer("outlines", ".geojson", locate=write_geojson),
+    "gpkg": Writer("outlines", ".gpkg", locate=outline_files.located("gpkg", _objects)),
     "measurements": Writer("measurements", ".csv", measure=write_measurements),
 }
 """What `predict --save` can write of objects."""

@@ -19,7 +19,8 @@ from PIL import Image, PngImagePlugin
 from maskwright.core.files import replacing
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw
-from maskwright.tasks import label_scan
+from maskwright.ops.rows import ArrayRows
+from maskwright.tasks import label_scan, outline_files
 from maskwright.tasks.coco_file import CocoFile
 from maskwright.tasks.label_map import LabelMap
 from maskwright.tasks.writer import Writer
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
+    from maskwright.data.features import Feature
     from maskwright.tasks.block import Block
 
 
@@ -94,11 +96,22 @@ def _coco(classes: Classes, *, as_polygons: bool = False) -> CocoFile:
     return CocoFile(classes, partial(LabelMap.regions, classes=classes), as_polygons=as_polygons)
 
 
+def _regions(result: LabelMap, classes: Classes) -> Iterator[Feature]:
+    return outline_files.regions(ArrayRows(result.labels), classes)
+
+
+def _outlines(kind: str, suffix: str) -> Writer:
+    locate, scan = outline_files.located(kind, _regions), outline_files.of_scan(kind)
+    return Writer("outlines", suffix, locate=locate, scan=scan, scan_suffix=suffix)
+
+
 WRITERS: dict[str, Writer] = {
     "mask": Writer("masks", ".png", write=write_mask, scan=label_scan.write_mask, scan_suffix=".tif"),
     "overlay": Writer("overlays", ".jpg", write=write_overlay, scan=label_scan.write_overlay, scan_suffix=".jpg"),
     "probabilities": Writer("probabilities", ".npz", stream=probability_file),
     "coco": Writer("predictions.json", collect=_coco, confidence=True),
     "coco-polygons": Writer("predictions.json", collect=partial(_coco, as_polygons=True), confidence=True),
+    "geojson": _outlines("geojson", ".geojson"),
+    "gpkg": _outlines("gpkg", ".gpkg"),
 }
 """What `predict --save` can write of label maps."""

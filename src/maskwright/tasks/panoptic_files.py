@@ -14,7 +14,7 @@ from PIL import Image, PngImagePlugin
 from maskwright.core.files import replacing, write_text
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw_objects
-from maskwright.tasks import instance_files, label_files, panoptic_pictures
+from maskwright.tasks import instance_files, label_files, outline_files, panoptic_pictures
 from maskwright.tasks.coco_file import CocoFile, image_ids
 from maskwright.tasks.label_map import LabelMap
 from maskwright.tasks.measurements import write_measurements
@@ -22,7 +22,7 @@ from maskwright.tasks.panoptic_map import PanopticMap, segments_of
 from maskwright.tasks.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instances
     from maskwright.core.pixel_size import PixelSize
+    from maskwright.data.features import Feature
+    from maskwright.data.readers.geotiff import Georeference
     from maskwright.tasks.writer import Entry
 
 FOLDER = "panoptic"
@@ -116,9 +118,16 @@ def write_instances(path: Path, image: NDArray[Any], result: PanopticMap, classe
     instance_files.write_instances(path, image, result.objects, classes)
 
 
-def write_geojson(path: Path, image: NDArray[Any], result: PanopticMap, classes: Classes) -> None:
+def write_geojson(
+    path: Path, image: NDArray[Any], result: PanopticMap, classes: Classes, place: Georeference | None
+) -> None:
     """Write the outlines of the objects of things."""
-    instance_files.write_geojson(path, image, result.objects, classes)
+    instance_files.write_geojson(path, image, result.objects, classes, place)
+
+
+def _segments(result: PanopticMap, classes: Classes) -> Iterator[Feature]:
+    """Return things and stuff."""
+    return outline_files.objects(segments_of(result, classes))
 
 
 def measure(
@@ -143,7 +152,8 @@ WRITERS: dict[str, Writer] = {
     "mask": Writer("masks", ".png", write=write_mask),
     "instances": Writer("instances", ".tif", write=write_instances),
     "coco": Writer("predictions.json", collect=_coco),
-    "geojson": Writer("outlines", ".geojson", write=write_geojson),
+    "geojson": Writer("outlines", ".geojson", locate=write_geojson),
+    "gpkg": Writer("outlines", ".gpkg", locate=outline_files.located("gpkg", _segments)),
     "measurements": Writer("measurements", ".csv", measure=measure),
 }
 """What `predict --save` can write of things and stuff."""

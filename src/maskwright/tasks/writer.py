@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
     from maskwright.core.classes import Classes
     from maskwright.core.pixel_size import PixelSize
+    from maskwright.data.readers.geotiff import Georeference
     from maskwright.tasks.block import Block
     from maskwright.tasks.scan import Scan
+
+    Locate = Callable[[Path, NDArray[Any], Any, Classes, Georeference | None], None]
 
 Entry = dict[str, Any]
 """What a file about all images says about one of them, as JSON can hold it: it may be computed elsewhere or earlier."""
@@ -33,13 +36,14 @@ class Collector(Protocol):
 
 @dataclass(frozen=True)
 class Writer:
-    """One kind of file that `predict --save` can write; exactly one of the first four functions is given.
+    """One kind of file that `predict --save` can write; exactly one of the first five functions is given.
 
     Attributes:
         folder: folder below the output folder; for a collector, the name of its file.
         suffix: of the files; empty for a collector.
         write: (path, image (H, W, C), result, classes) -> one file an image.
         measure: the same with the size of a pixel, None if nobody knows it.
+        locate: the same with the place of the image on Earth, None if nobody knows it.
         stream: (path, (height, width), classes) -> a context that takes the image's blocks as they are finished.
         collect: classes -> the file about all images.
         confidence: this writer needs the confidence, so `Task.decode` must keep it.
@@ -52,6 +56,7 @@ class Writer:
     suffix: str = ""
     write: Callable[[Path, NDArray[Any], Any, Classes], None] | None = None
     measure: Callable[[Path, NDArray[Any], Any, Classes, PixelSize | None], None] | None = None
+    locate: Locate | None = None
     stream: Callable[[Path, tuple[int, int], Classes], AbstractContextManager[Callable[[Block], None]]] | None = None
     collect: Callable[[Classes], Collector] | None = None
     confidence: bool = False

@@ -14,6 +14,7 @@ from maskwright.ops.tiles import ALIGN
 
 if TYPE_CHECKING:
     from maskwright.core.records import ImageRef
+    from maskwright.data.readers.geotiff import Georeference
     from maskwright.ops.rows import RowSource
 
 SCAN_PIXELS = 1 << 27
@@ -42,6 +43,14 @@ def is_scan(image: ImageRef, level: int | None = None) -> bool:
             return large or level is not None or georeference(tiff.series.keyframe) is not None
     except DecodeError:  # reported when the pixels are read
         return False
+
+
+def place_of(image: ImageRef) -> Georeference | None:
+    """Return where on Earth an image lies, from its header; None if that does not say, or it is no TIFF."""
+    if image.page is not None or image.more or image.path.suffix.lower() not in _TIFF_SUFFIXES:
+        return None
+    with TiffImage(image, "tiff") as tiff:
+        return georeference(tiff.series.keyframe)
 
 
 class TilePlan(NamedTuple):

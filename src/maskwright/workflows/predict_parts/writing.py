@@ -13,17 +13,18 @@ from maskwright.inference import Predictor
 from maskwright.ops.rows import SlicedRows
 from maskwright.workflows.predict_parts.journal import Done
 from maskwright.workflows.predict_parts.results import Failure, Predicted, Unusable, check_names, unusable, usable
-from maskwright.workflows.predict_parts.scan_plan import is_scan
+from maskwright.workflows.predict_parts.scan_plan import is_scan, place_of
 from maskwright.workflows.predict_parts.scan_run import opened, predict_scan
 from maskwright.workflows.predict_parts.videos import VideoJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from pathlib import Path, PurePosixPath
 
     from numpy.typing import NDArray
 
     from maskwright.core.pixel_size import PixelSize
+    from maskwright.data.readers.geotiff import Georeference
     from maskwright.inference.opening import Loaded
     from maskwright.inference.smoothing import Smoother
     from maskwright.tasks import Block, Writer
@@ -53,6 +54,7 @@ class Writing:
         level: int | None = None,
     ) -> None:
         self.predictor, self.out, self.kinds, self.scale, self.level = predictor, out, kinds, scale, level
+        self._scans: dict[PurePosixPath, bool] = {}
         self.collectors = {
             out / writer.folder: writer.collect(predictor.classes)
             for writer in kinds.values()
@@ -70,8 +72,13 @@ class Writing:
 
     def _is_scan(self, picture: Picture) -> bool:
         """Tell whether an image is predicted by rows, which needs kinds of files that can be written so."""
-        possible = picture.given is None and all(writer.scan for writer in self.kinds.values())
-        return possible and is_scan(picture.image, self.level)
+        return all(writer.scan for writer in self.kinds.values()) and self._is_large(picture)
+
+    def _is_large(self, picture: Picture) -> bool:
+        """Tell what `is_scan` says of an image; its header is read once."""
+        if picture.name not in self._scans:
+            self._scans[picture.name] = picture.given is None and is_scan(picture.image, self.level)
+        return self._scans[picture.name]
 
     @classmethod
     def prepared(
@@ -183,6 +190,8 @@ class Writing:
             if writer.measure is not None:
                 scale = self.scale or (pixel_size(picture.image) if picture.given is None else None)
                 writer.measure(files[kind], image, result, classes, scale)
+            if writer.locate is not None:
+                writer.locate(files[kind], image, result, classes, _place(picture, image))
         entries = {
             path.name: collector.entry(str(picture.relative), result, str(picture.name))
             for path, collector in self.collectors.items()
@@ -215,7 +224,7 @@ class Writing:
 
     def _read(self, picture: Picture) -> Any:
         """Return an image; one that is too large for memory as its rows, if its objects are wanted and not its maps."""
-        if self.predictor.task.objects and picture.given is None and is_scan(picture.image, self.level):
+        if self.predictor.task.objects and self._is_large(picture):
             return SlicedRows(opened(picture, self.predictor, self.level))
         try:
             if picture.given is not None:
@@ -227,3 +236,10 @@ class Writing:
     def _blocks(self, image: Any) -> Iterator[Block]:
         self.predictor.check(image)
         yield from self.predictor.blocks(image.source if isinstance(image, SlicedRows) else image)
+
+
+def _place(picture: Picture, image: Any) -> Georeference | None:
+    if isinstance(image, SlicedRows):
+        place: Georeference | None = image.source.place  # type: ignore[attr-defined]
+        return place
+    return place_of(picture.image) if picture.given is None else None
