@@ -78,5 +78,5 @@ def test_a_reference_is_read_back_and_another_model_has_none(tmp_path):
     np.testing.assert_allclose(again.distances(_drawn(5, 7)), REFERENCE.distances(_drawn(5, 7)), rtol=1e-4)
     assert Reference.load(file, "other") is None
     file.write_bytes(file.read_bytes()[:-9])
-    with pytest.raises(MaskwrightError, match="is damaged .* diagnose the model again"):
+    with pytest.raises(MaskwrightError, match=r"is damaged .* diagnose the model again"):
         Reference.load(file, "abc")

@@ -89,9 +89,7 @@ Value = tuple[float | None, float | None, float | None]
 """A value and the ends of its 95 % interval; None where undefined."""
 
 
-def judged(
-    risk: NDArray[np.float64], error: NDArray[np.float64], groups: Sequence[str | None]
-) -> dict[str, Value]:
+def judged(risk: NDArray[np.float64], error: NDArray[np.float64], groups: Sequence[str | None]) -> dict[str, Value]:
     """Judge a risk by the errors of the same images.
 
     Args:

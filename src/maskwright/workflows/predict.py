@@ -16,7 +16,7 @@ from maskwright.workflows.predict_parts.journal import Done, Journal, setup_of
 from maskwright.workflows.predict_parts.kinds import checked_kinds
 from maskwright.workflows.predict_parts.object_stores import is_remote, local_copies
 from maskwright.workflows.predict_parts.rejection import NAME as TABLE
-from maskwright.workflows.predict_parts.rejection import write_table
+from maskwright.workflows.predict_parts.rejection import rejected, write_table
 from maskwright.workflows.predict_parts.results import Failure, PredictResult, make_room
 from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.predict_parts.spread import Work, spread
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from maskwright.core.events import OnShare
+    from maskwright.core.reject import Reject
     from maskwright.inference.opening import Loaded
     from maskwright.workflows.predict_parts.pictures import Picture
-    from maskwright.workflows.predict_parts.rejection import Reject
     from maskwright.workflows.predict_parts.results import PredictedVideo
     from maskwright.workflows.predict_parts.spread import Outcome
     from maskwright.workflows.predict_parts.videos import Clip, VideoJob
@@ -132,9 +132,9 @@ def predict(
 
 def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:
     """Return the result with the images that a rule rejects, and the table of all."""
-    rejected = rule.of(result.images)
-    table = write_table(out, result.images, rejected)
-    return replace(result, outputs=(*result.outputs, table), rejected=rejected)
+    marked = rejected(rule, result.images)
+    table = write_table(out, result.images, marked)
+    return replace(result, outputs=(*result.outputs, table), rejected=marked)
 
 
 def _videos(

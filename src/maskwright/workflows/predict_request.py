@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.pixel_size import PixelSize
-from maskwright.workflows.predict_parts.rejection import Reject
+from maskwright.core.reject import Reject
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

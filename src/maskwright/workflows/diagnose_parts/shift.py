@@ -143,7 +143,9 @@ def _compare(study: Study, name: str, images: _Images, reference: Reference) -> 
     low, high = (float(bound[0]) for bound in intervals(rows, sizes, share, np.ones(1)))
     ends = (None, None) if np.isnan(low) else (low, high)
     unlike = Figure(f"{name} unlike the training", float((chances <= UNLIKE).mean()), *ends)
-    return _Compared(name, images, chances, unlike, folder_chance(reference, distances, images.groups, study.request.seed))
+    return _Compared(
+        name, images, chances, unlike, folder_chance(reference, distances, images.groups, study.request.seed)
+    )
 
 
 def _keep(study: Study, reference: Reference) -> None:
@@ -218,5 +220,7 @@ def _cures(study: Study, one: _Compared) -> tuple[Cure, ...]:
         why = "This says whether the images of another folder, without masks, look like the training images."
         return (Cure(why, "diagnose", (run, data), {"against": "FOLDER", "question": ("shift",)}),)
     names = [one.images.records[place].id for place in np.argsort(one.chances, kind="stable")[:DRAWN]]
-    why = f"Label some of these images ({listing(names)} first), put them beside the old data, and go on from the model."
+    why = (
+        f"Label some of these images ({listing(names)} first), put them beside the old data, and go on from the model."
+    )
     return (Cure(why, "train", ("NEW_DATA",), {"from_run": run}),)
