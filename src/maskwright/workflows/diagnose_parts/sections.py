@@ -7,6 +7,7 @@ from maskwright.workflows.diagnose_parts.cost import cost
 from maskwright.workflows.diagnose_parts.robustness import robustness
 from maskwright.workflows.diagnose_parts.section import Section
 from maskwright.workflows.diagnose_parts.shift import shift
+from maskwright.workflows.diagnose_parts.shortcuts import shortcuts
 from maskwright.workflows.diagnose_parts.where import where
 
 SECTIONS: dict[str, Section] = {
@@ -17,4 +18,5 @@ SECTIONS: dict[str, Section] = {
     "shift": Section("Does new data look like the training data?", ("shift",), shift),
     "robustness": Section("What it bears", ("robustness",), robustness, share=4),
     "cost": Section("What it costs", ("cost", "options"), cost, share=2),
+    "shortcuts": Section("Shortcuts", ("shortcuts",), shortcuts),
 }
