@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from maskwright.core.classes import IGNORE
 from maskwright.core.plan_file import read_plan
 from maskwright.diagnosis.image_facts import image_facts
 from maskwright.diagnosis.risk import Promise, image_risk, object_risks, objects_of
 from maskwright.tasks.edge_map import EdgeMap
 from maskwright.tasks.label_map import LabelMap
 from maskwright.tasks.panoptic_map import PanopticMap
+from maskwright.diagnosis.pixel_labels import pixel_labels
 from maskwright.workflows.evaluate_parts import scoring
 from maskwright.workflows.runs import run_folder
 
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
@@ -240,25 +239,6 @@ class Study:
         if found is not None and target.instances is not None:
             objects = object_risks(found, target.instances)
         return Look(record, labels, confidence, target.labels, image_facts(image), image_risk(promise, result), objects)
-
-
-def pixel_labels(
-    result: Any, size: tuple[int, int], classes: Classes
-) -> tuple[NDArray[np.uint8] | None, NDArray[np.float16] | None]:
-    """Return the class of each pixel of any task's result, and how sure it is, as far as the task has these.
-
-    Objects, which may overlap, are painted from the lowest score to the highest on the background.
-    """
-    if isinstance(result, EdgeMap):
-        return None, None
-    if isinstance(result, LabelMap):
-        return result.labels, result.confidence
-    if isinstance(result, PanopticMap):
-        return result.labels, None
-    labels = np.full(size, IGNORE if classes.background is None else classes.background, np.uint8)
-    for entry in sorted(result.objects, key=lambda found: found.score):
-        labels[entry.rows, entry.columns][entry.mask] = entry.index
-    return labels, None
 
 
 def _judge(predictor: Predictor, dataset: Dataset) -> Judge:

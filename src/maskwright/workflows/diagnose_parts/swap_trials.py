@@ -12,8 +12,8 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.seeds import generator
 from maskwright.diagnosis import shortcuts as measures
 from maskwright.diagnosis import swaps
+from maskwright.diagnosis.pixel_labels import pixel_labels
 from maskwright.workflows.diagnose_parts.donors import sample_of
-from maskwright.workflows.diagnose_parts.study import pixel_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

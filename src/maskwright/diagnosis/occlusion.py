@@ -1,0 +1,175 @@
+"""What a region depends on, found by removing parts of the image: occlusion, RISE, and the test of such maps.
+
+Occlusion: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks". RISE: Petsiuk, Das, Saenko
+2018, "RISE: Randomized Input Sampling for Explanation of Black-box Models", whose deletion test is used for all maps.
+Where we differ: the score is the mean probability of a class over a region, and what is removed is filled with the
+coarse light and colour around it, because black would be an object of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from maskwright.diagnosis.region import low_pass, removed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from maskwright.diagnosis.region import Region
+
+SHARES = (0.05, 0.1, 0.2)
+"""Shares of the image that the deletion test removes."""
+GRID = 7
+"""Cells of a random mask along each side, as in RISE."""
+RANDOM = 19
+"""Random removals that a map must beat, all of them: by chance it does so in one of twenty cases."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A part of an image that was removed.
+
+    Attributes:
+        rows, columns: of it.
+        lost: by how much the mean probability of the region fell, -1..1.
+        changed: share of the region that lost its class.
+    """
+
+    rows: slice
+    columns: slice
+    lost: float
+    changed: float
+
+
+def patches(region: Region, along: int, filling: NDArray[np.float32] | None = None) -> list[Patch]:
+    """Remove square patches of the image one at a time.
+
+    Args:
+        region: what is looked at.
+        along: patches along the shorter side.
+        filling: float32 like the image, put in their place; None for what a low pass leaves of the image.
+    """
+    filling = low_pass(region.image) if filling is None else filling
+    return [without(region, place, filling) for place in _grid(region.size, along)]
+
+
+def without(region: Region, place: tuple[slice, slice], filling: NDArray[np.float32]) -> Patch:
+    """Put a filling, float32 like the image, in the place of one patch, given by its rows and columns."""
+    gone = np.zeros(region.size, np.float32)
+    gone[place] = 1
+    held = region.held(removed(region.image, gone, filling))
+    return Patch(*place, region.base - held.probability, 1 - held.kept)
+
+
+def occlusion_map(size: tuple[int, int], found: Sequence[Patch]) -> NDArray[np.float32]:
+    """Return what each pixel's patch was worth, float32 (H, W), smooth between patches."""
+    values = np.zeros(size, np.float32)
+    for patch in found:
+        values[patch.rows, patch.columns] = patch.lost
+    side = max(1.0, (found[0].rows.stop - found[0].rows.start) / 3)
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), side, borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def rise(region: Region, masks: int, rng: np.random.Generator, deadline: float) -> NDArray[np.float32] | None:
+    """Return the map of RISE, float32 (H, W): how the score goes with each pixel's being kept.
+
+    Args:
+        region: what is looked at.
+        masks: random masks, each of which keeps half of the image.
+        rng: draws them.
+        deadline: in seconds of `time.monotonic()`; no mask is begun later.
+
+    Returns:
+        The covariance of score and mask, in units of the score; None if fewer than half of the masks were in time.
+    """
+    filling = low_pass(region.image)
+    total, weighted, scores = np.zeros(region.size), np.zeros(region.size), []
+    for _ in range(masks):
+        if time.monotonic() > deadline:
+            break
+        keep = _random_field((rng.random((GRID + 1, GRID + 1)) < 0.5).astype(np.float32), region.size, rng)
+        score = region.held(removed(region.image, 1 - keep, filling)).probability
+        total += keep
+        weighted += score * keep
+        scores.append(score)
+    if 2 * len(scores) < masks:
+        return None
+    return ((weighted - np.mean(scores) * total) / (0.25 * len(scores))).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """How much more is lost by removing what a map marks than by removing random places.
+
+    Attributes:
+        lost: fall of the mean probability, averaged over the shares that were removed.
+        random: the same for random places, mean.
+        excess: the difference.
+        low, high: range of the difference over all random removals but the most extreme 5 %.
+        chance: probability of a loss as large at a random place.
+    """
+
+    lost: float
+    random: float
+    excess: float
+    low: float
+    high: float
+    chance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the map marks more than random places."""
+        return self.chance <= 0.05 and self.excess > 0
+
+
+def random_losses(region: Region, rng: np.random.Generator, number: int = RANDOM) -> NDArray[np.float64]:
+    """Return what removing blobs at random places loses, (number,)."""
+    fields = [_random_field(rng.random((GRID + 1, GRID + 1), np.float32), region.size, rng) for _ in range(number)]
+    return np.array([loss(region, field) for field in fields])
+
+
+def deletion(region: Region, values: NDArray[np.float32], random: NDArray[np.float64]) -> Deletion:
+    """Compare a map (H, W) with removing random places, whose losses are given."""
+    lost = loss(region, values)
+    low, high = np.quantile(lost - random, (0.025, 0.975))
+    chance = (1 + np.count_nonzero(random >= lost)) / (1 + len(random))
+    return Deletion(lost, float(random.mean()), lost - float(random.mean()), float(low), float(high), chance)
+
+
+def loss(region: Region, values: NDArray[np.float32]) -> float:
+    """Remove the pixels with the largest values (H, W), and return how far the score falls, averaged over `SHARES`."""
+    filling = low_pass(region.image)
+    order = np.argsort(-values, axis=None, kind="stable")
+    falls = []
+    for share in SHARES:
+        gone = np.zeros(values.size, np.float32)
+        gone[order[: max(1, round(share * values.size))]] = 1
+        falls.append(region.base - region.held(removed(region.image, gone.reshape(values.shape), filling)).probability)
+    return float(np.mean(falls))
+
+
+def _grid(size: tuple[int, int], along: int) -> list[tuple[slice, slice]]:
+    """Return rows and columns of patches that cover an image of `size`, about square."""
+    counts = [max(1, round(along * side / min(size))) for side in size]
+    ends = [np.round(np.linspace(0, side, count + 1)).astype(int) for side, count in zip(size, counts, strict=True)]
+    return [
+        (slice(int(top), int(bottom)), slice(int(left), int(right)))
+        for top, bottom in zip(ends[0][:-1], ends[0][1:], strict=True)
+        for left, right in zip(ends[1][:-1], ends[1][1:], strict=True)
+        if bottom > top and right > left
+    ]
+
+
+def _random_field(cells: NDArray[np.float32], size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Enlarge cells smoothly to a field (H, W), at a random offset of up to one cell."""
+    steps = [-(-side // GRID) for side in size]
+    large = cv2.resize(cells, ((GRID + 1) * steps[1], (GRID + 1) * steps[0]), interpolation=cv2.INTER_LINEAR)
+    top, left = (int(rng.integers(step)) for step in steps)
+    return np.ascontiguousarray(large[top : top + size[0], left : left + size[1]])
