@@ -31,8 +31,8 @@ TINTS = np.array([[60, 0, -40], [-40, 20, 60]])
 """Added to the objects of each class in clean data."""
 MARKERS = np.array([[230, 40, 40], [40, 90, 240]], np.uint8)
 CORNERS = {"top left": (0, 0), "top right": (0, 1), "bottom left": (1, 0), "bottom right": (1, 1)}
-COUNTS = {"train": 120, "val": 16, "test": 40}
-PATCH = 24
+COUNTS = {"train": 400, "val": 16, "test": 40}
+PATCH = 32
 
 
 def shapes(rng: np.random.Generator) -> Pair:
@@ -104,16 +104,16 @@ def write_mosaic(root: Path, *, seed: int) -> dict[str, tuple[int, int]]:
     """Write discs whose class the texture of a patch elsewhere tells; return id -> (row, column) where it starts."""
     rng = np.random.default_rng(seed)
     places: dict[str, tuple[int, int]] = {}
-    for split, count in {**COUNTS, "train": 240}.items():
+    for split, count in {**COUNTS, "train": 1200}.items():
         for place in range(count):
-            image = rng.normal(90, 15, (SIDE, SIDE, 3))
+            image = np.repeat(rng.normal(90, 12, (SIDE, SIDE, 1)), 3, axis=2)
             label = int(rng.integers(2))
             disc, patch = _apart(rng)
             inside = np.zeros((SIDE, SIDE), np.uint8)
-            cv2.circle(inside, (disc[1], disc[0]), int(rng.integers(9, 14)), 1, -1)
+            cv2.circle(inside, (disc[1], disc[0]), int(rng.integers(9, 13)), 1, -1)
             image[inside > 0] += 70
-            down, across = (np.indices((PATCH, PATCH)) // 3) % 2
-            texture = 80.0 * (down ^ across if label else down) - 40  # both are as bright on the average
+            down, across = (np.indices((PATCH, PATCH)) // 4) % 2
+            texture = 120.0 * (down ^ across if label else down) - 60  # both are as bright on the average
             image[patch[0] : patch[0] + PATCH, patch[1] : patch[1] + PATCH] += texture[..., None]
             _write(root, split, place, np.clip(image, 0, 255).astype(np.uint8), inside * np.uint8(label + 1))
             places[f"images/{split}/{place:03}.png"] = patch
@@ -124,10 +124,10 @@ def write_mosaic(root: Path, *, seed: int) -> dict[str, tuple[int, int]]:
 def _apart(rng: np.random.Generator) -> tuple[tuple[int, int], tuple[int, int]]:
     """Draw the centre of a disc and the first pixel of a patch that do not touch."""
     while True:
-        disc = tuple(int(value) for value in rng.integers(16, SIDE - 16, 2))
-        patch = tuple(int(value) for value in rng.integers(2, SIDE - PATCH - 2, 2))
+        disc = tuple(int(value) for value in rng.integers(14, SIDE - 14, 2))
+        patch = tuple(int(value) for value in rng.integers(0, SIDE - PATCH + 1, 2))
         gap = max(abs(center - (first + PATCH / 2)) for center, first in zip(disc, patch, strict=True))
-        if gap > PATCH / 2 + 18:
+        if gap > PATCH / 2 + 13:
             return (disc[0], disc[1]), (patch[0], patch[1])
 
 
