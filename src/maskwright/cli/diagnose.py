@@ -40,6 +40,11 @@ Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder for diagnosis.html and .json.  [default: in the run]")
 ]
 
+At = Annotated[
+    str | None, typer.Option(metavar="X,Y", help="Explain the region at this pixel.  [default: a region of interest]")
+]
+Image = Annotated[str | None, typer.Option(metavar="ID", help="Image to explain.  [default: the worst one]")]
+
 
 def diagnose(
     run: Run,
@@ -51,6 +56,8 @@ def diagnose(
     out: Out = None,
     device: Device = "auto",
     seed: Seed = 0,
+    at: At = None,
+    image: Image = None,
     as_json: AsJson = False,
 ) -> int:
     """Say where a model is wrong, why, and what to do next.
@@ -62,6 +69,7 @@ def diagnose(
     from maskwright.workflows.runs.preflight import check_model
 
     request = DiagnoseRequest(budget, tuple(question or ()), split, None, out, device, seed, against)
+    request = DiagnoseRequest(budget, tuple(question or ()), split, None, out, device, seed, at, image)
     check_model(run, data, out)
     from maskwright.workflows.diagnose import diagnose as study
 

@@ -25,6 +25,7 @@ READ_OPTIONS: dict[str, Option] = {
 OTHERS = (
     "against",
     "allow_loss",
+    "at",
     "batch",
     "classes",
     "compactness",
@@ -38,6 +39,7 @@ OTHERS = (
     "high",
     "host",
     "ignore",
+    "image",
     "int8",
     "level",
     "log",

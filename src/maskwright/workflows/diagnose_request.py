@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.durations import check_lengths, parse_seconds
 from maskwright.core.paths import existing
+from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
@@ -30,6 +31,11 @@ class DiagnoseRequest:
 
     Raises:
         MaskwrightError: an invalid budget, or no such folder.
+        at: (x, y) of the pixel whose region is explained, or `x,y`; None for a region of the image that seems worth it.
+        image: id of the image that is explained; None for the worst.
+
+    Raises:
+        MaskwrightError: an invalid budget or point.
     """
 
     budget: str | float = 600.0
@@ -40,6 +46,8 @@ class DiagnoseRequest:
     device: str = "auto"
     seed: int = 0
     against: Path | None = None
+    at: str | tuple[int, int] | None = None
+    image: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.out, str):
@@ -48,9 +56,23 @@ class DiagnoseRequest:
             object.__setattr__(self, "against", existing(Path(self.against), "against"))
         question = (self.question,) if isinstance(self.question, str) else self.question
         object.__setattr__(self, "question", tuple(str(word) for word in question))
+        if isinstance(self.at, str):
+            object.__setattr__(self, "at", _point(self.at))
         check_lengths({"budget": self.seconds})
 
     @property
     def seconds(self) -> float:
         """The budget in seconds."""
         return parse_seconds(self.budget, "budget")
+
+
+def _point(text: str) -> tuple[int, int]:
+    """Read `x,y`.
+
+    Raises:
+        MaskwrightError: it is something else.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+        raise MaskwrightError(f"at is {text!r}, and it must be x,y in pixels of the image, such as 120,80", "at")
+    return int(parts[0]), int(parts[1])

@@ -52,7 +52,7 @@ QUESTIONS: dict[int, Question] = {
     7: Question("How well does it generalise to another site or camera?", ("groups", "kinds", "shift")),
     8: Question("What does it need in computing, memory and storage?", ("cost",)),
     9: Question("Are clipping, accumulation or checkpointing of gradients needed?", ("gradients",)),
-    10: Question("Can its decisions be explained?", ("explanation",)),
+    10: Question("Can its decisions be explained?", ("explanation", "receptive-field")),
     11: Question(
         "What does deployment cost, and where can it run?",
         ("cost",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from maskwright.workflows.diagnose_parts.belief import belief
 from maskwright.workflows.diagnose_parts.cost import cost
+from maskwright.workflows.diagnose_parts.explanation import explanation
 from maskwright.workflows.diagnose_parts.robustness import robustness
 from maskwright.workflows.diagnose_parts.section import Section
 from maskwright.workflows.diagnose_parts.shift import shift
@@ -18,5 +19,6 @@ SECTIONS: dict[str, Section] = {
     "shift": Section("Does new data look like the training data?", ("shift",), shift),
     "robustness": Section("What it bears", ("robustness",), robustness, share=4),
     "cost": Section("What it costs", ("cost", "options"), cost, share=2),
-    "shortcuts": Section("Shortcuts", ("shortcuts",), shortcuts),
+    "explanation": Section("Why this mask", ("explanation", "receptive-field"), explanation, share=2),
+    "shortcuts": Section("Shortcuts", ("shortcuts",), shortcuts, share=2),
 }

@@ -1,0 +1,120 @@
+"""Maps of what a region depends on, each with its tests."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.seeds import generator
+from maskwright.diagnosis import cam, occlusion
+from maskwright.diagnosis.heat import heat
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from maskwright.diagnosis.occlusion import Deletion, Patch
+    from maskwright.diagnosis.region import Region
+    from maskwright.workflows.diagnose_parts.study import Study
+
+ALONG = (8, 6)
+"""Patches along the shorter side: the second where time is short."""
+MASKS = 200
+FEWEST_MASKS = 80
+SCRAMBLED = 5
+"""Networks with scrambled weights that a map of gradients is compared with; others cost many predictions: one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A map with its tests.
+
+    Attributes:
+        name: of the method.
+        values: float32 (H, W).
+        alike: rank correlation with the map of scrambled weights; None if the weights cannot be reached.
+        test: of removing what it marks.
+    """
+
+    name: str
+    values: NDArray[np.float32]
+    alike: float | None
+    test: Deletion
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it passed both tests; a map whose weights cannot be reached needs to pass only the other one."""
+        return self.test.passed and (self.alike is None or self.alike < cam.SIMILAR)
+
+    def drawn(self, region: Region, patch: Patch) -> NDArray[np.uint8]:
+        """Draw it over the image, with the region's outline and the patch that matters most."""
+        return heat(region.image, self.values, region.mask, (patch.rows, patch.columns))
+
+
+def tested_maps(study: Study, region: Region, deadline: float) -> tuple[list[Shown], list[Patch]]:
+    """Make the maps that there is time for, test them, and return the patches of the occlusion too."""
+    rng = generator(study.request.seed, "explanation")
+    report = study.progress("explain a region")
+    started = time.monotonic()
+    assert region.base >= 0  # predicts once, which tells how long that takes
+    each = max(time.monotonic() - started, 1e-4)
+    spare = (deadline - started) / each
+    along = ALONG[0] if spare > 400 else ALONG[1]
+    patches = occlusion.patches(region, along)
+    report(1, 4)
+    random = occlusion.random_losses(region, rng)
+    report(2, 4)
+    network = cam.open_network(region.predictor)
+    other = None if network is None else region.with_predictor(cam.scrambled(region.predictor, study.request.seed))
+    values = occlusion.occlusion_map(region.size, patches)
+    alike = None
+    if other is not None:
+        alike = cam.similarity(values, occlusion.occlusion_map(region.size, occlusion.patches(other, ALONG[1])))
+    found = [Shown("occlusion", values, alike, occlusion.deletion(region, values, random))]
+    report(3, 4)
+    if network is not None:
+        found += _of_gradients(study, region, random)
+    masks = min(MASKS, int((deadline - time.monotonic()) / each / 1.6))
+    if masks >= FEWEST_MASKS:
+        found += _of_masks(region, other, masks, rng, random, deadline)
+    report(4, 4)
+    return found, patches
+
+
+def _of_gradients(study: Study, region: Region, random: NDArray[np.float64]) -> list[Shown]:
+    """Make and test the class activation maps."""
+    network = cam.open_network(region.predictor)
+    assert network is not None
+    maps = cam.class_activation(region, network)
+    alike: dict[str, list[float]] = {name: [] for name in maps}
+    for number in range(SCRAMBLED):
+        other = region.with_predictor(cam.scrambled(region.predictor, study.request.seed + number))
+        network = cam.open_network(other.predictor)
+        assert network is not None
+        for name, values in cam.class_activation(other, network).items():
+            alike[name].append(cam.similarity(maps[name], values))
+    return [
+        Shown(name, values, float(np.mean(alike[name])), occlusion.deletion(region, values, random))
+        for name, values in maps.items()
+    ]
+
+
+def _of_masks(
+    region: Region,
+    other: Region | None,
+    masks: int,
+    rng: np.random.Generator,
+    random: NDArray[np.float64],
+    deadline: float,
+) -> list[Shown]:
+    """Make and test the map of RISE; none if the time was too short."""
+    values = occlusion.rise(region, masks, rng, deadline)
+    if values is None:
+        return []
+    alike = None
+    if other is not None:
+        scrambled = occlusion.rise(other, max(FEWEST_MASKS // 2, masks // 3), rng, deadline)
+        alike = 1.0 if scrambled is None else cam.similarity(values, scrambled)
+    return [Shown("RISE", values, alike, occlusion.deletion(region, values, random))]
