@@ -39,7 +39,6 @@ Against = Annotated[
 Out = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder for diagnosis.html and .json.  [default: in the run]")
 ]
-
 At = Annotated[
     str | None, typer.Option(metavar="X,Y", help="Explain the region at this pixel.  [default: a region of interest]")
 ]
@@ -68,8 +67,7 @@ def diagnose(
     from maskwright.workflows.diagnose_request import DiagnoseRequest
     from maskwright.workflows.runs.preflight import check_model
 
-    request = DiagnoseRequest(budget, tuple(question or ()), split, None, out, device, seed, against)
-    request = DiagnoseRequest(budget, tuple(question or ()), split, None, out, device, seed, at, image)
+    request = DiagnoseRequest(budget, tuple(question or ()), split, None, out, device, seed, against, at, image)
     check_model(run, data, out)
     from maskwright.workflows.diagnose import diagnose as study
 

@@ -1,13 +1,13 @@
 """How a score grows with the number of training images: a power law with a floor, fitted to a few short trainings.
 
-score(n) = a - b n^-c with b >= 0, so the curve never falls. The floor of the error is 1 - a. Such laws describe the error
-of networks over orders of magnitude (Hestness et al. 2017, "Deep Learning Scaling is Predictable, Empirically";
+score(n) = a - b n^-c with b >= 0, so the curve never falls. The floor of the error is 1 - a. Such laws describe the
+error of networks over orders of magnitude (Hestness et al. 2017, "Deep Learning Scaling is Predictable, Empirically";
 Viering and Loog 2022, "The Shape of Learning Curves: a Review").
 
-Four points do not tell three parameters apart, so `c` is drawn towards `USUAL_POWER` and one more training moves a score
-by about `USUAL_SPREAD`, as long as the points do not say otherwise. The interval comes from refitting: the held-out
-images are drawn anew (all curves on the same ones, so what is hard for all of them cancels in a gain), each point is
-moved by the spread between trainings, and the preferred power is drawn anew too.
+Four points do not tell three parameters apart, so `c` is drawn towards `USUAL_POWER` and one more training moves a
+score by about `USUAL_SPREAD`, as long as the points do not say otherwise. The interval comes from refitting: the
+held-out images are drawn anew (all trainings on the same ones, so what is hard for all of them cancels in a gain), each
+point is moved by the spread between trainings, and the preferred power is drawn anew too.
 """
 
 from __future__ import annotations
@@ -121,8 +121,10 @@ def _ends(values: NDArray[np.float64], share: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _resampled(per_image: NDArray[np.float64], groups: Sequence[str | None], rng: np.random.Generator) -> NDArray:
-    """Return by how much (DRAWS, K) the mean score moves if the held-out images are drawn anew, whole groups at once."""
+def _resampled(
+    per_image: NDArray[np.float64], groups: Sequence[str | None], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return by how much (DRAWS, K) the mean scores move if the held-out images are drawn anew, groups as a whole."""
     known = ~np.isnan(per_image).any(1)
     rows = np.column_stack([per_image[known], np.ones(known.sum())])
     kept = [group for group, keep in zip(groups or [None] * len(per_image), known, strict=True) if keep]

@@ -28,14 +28,11 @@ class DiagnoseRequest:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         seed: of everything that is drawn.
         against: folder of images, masks or not, that are compared with those of the training.
-
-    Raises:
-        MaskwrightError: an invalid budget, or no such folder.
         at: (x, y) of the pixel whose region is explained, or `x,y`; None for a region of the image that seems worth it.
         image: id of the image that is explained; None for the worst.
 
     Raises:
-        MaskwrightError: an invalid budget or point.
+        MaskwrightError: an invalid budget or point, or no such folder.
     """
 
     budget: str | float = 600.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from maskwright.workflows.diagnose_parts.belief import belief
 from maskwright.workflows.diagnose_parts.cost import cost
 from maskwright.workflows.diagnose_parts.explanation import explanation
+from maskwright.workflows.diagnose_parts.more_data import more_data
 from maskwright.workflows.diagnose_parts.robustness import robustness
 from maskwright.workflows.diagnose_parts.section import Section
 from maskwright.workflows.diagnose_parts.shift import shift
@@ -21,4 +22,5 @@ SECTIONS: dict[str, Section] = {
     "cost": Section("What it costs", ("cost", "options"), cost, share=2),
     "explanation": Section("Why this mask", ("explanation", "receptive-field"), explanation, share=2),
     "shortcuts": Section("Shortcuts", ("shortcuts",), shortcuts, share=2),
+    "more-data": Section("Would more labels help?", ("more-data",), more_data, share=8, asked=True),
 }

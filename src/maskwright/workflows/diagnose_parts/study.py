@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from maskwright.core.plan_file import read_plan
 from maskwright.diagnosis.image_facts import image_facts
 from maskwright.diagnosis.risk import Promise, image_risk, object_risks, objects_of
-from maskwright.tasks.edge_map import EdgeMap
-from maskwright.tasks.label_map import LabelMap
-from maskwright.tasks.panoptic_map import PanopticMap
 from maskwright.diagnosis.pixel_labels import pixel_labels
 from maskwright.workflows.evaluate_parts import scoring
 from maskwright.workflows.runs import run_folder
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
