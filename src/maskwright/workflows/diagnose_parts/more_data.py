@@ -1,4 +1,4 @@
-"""Would more labels help: short trainings on nested subsets of the training images, and the curve through their scores."""
+"""Would more labels help: short trainings on nested parts of the training images, and the curve of their scores."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def _limits(setup: Setup, steps: int) -> str:
     study, said = setup.study, ""
     own = int(study.history[-1]["step"] or steps)
     if steps < 0.7 * own:
-        said += f" This holds for trainings of {plural(steps, 'step')}; the run had {count(own)}, and more time may gain more."
+        said += f" This holds for trainings of {plural(steps, 'step')}; the run had {count(own)}."
     if not ordered(setup.material.dataset.part("train"), 0)[1] and any(
         record.group for record in setup.material.dataset.part("train")
     ):

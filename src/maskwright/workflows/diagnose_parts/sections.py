@@ -5,6 +5,7 @@ from __future__ import annotations
 from maskwright.workflows.diagnose_parts.belief import belief
 from maskwright.workflows.diagnose_parts.cost import cost
 from maskwright.workflows.diagnose_parts.explanation import explanation
+from maskwright.workflows.diagnose_parts.fit import fit
 from maskwright.workflows.diagnose_parts.more_data import more_data
 from maskwright.workflows.diagnose_parts.robustness import robustness
 from maskwright.workflows.diagnose_parts.section import Section
@@ -16,11 +17,12 @@ SECTIONS: dict[str, Section] = {
     "where": Section(
         "Where it is wrong", ("border", "frame", "sizes", "confusions", "groups", "kinds", "worst"), where
     ),
+    "fit": Section("What it learnt", ("fit", "imbalance", "labels", "gradients", "transfer"), fit, share=2),
+    "more-data": Section("Would more labels help?", ("more-data",), more_data, share=8, asked=True),
     "belief": Section("Can it be believed?", ("belief", "calibration", "risk"), belief, share=2),
     "shift": Section("Does new data look like the training data?", ("shift",), shift),
     "robustness": Section("What it bears", ("robustness",), robustness, share=4),
-    "cost": Section("What it costs", ("cost", "options"), cost, share=2),
-    "explanation": Section("Why this mask", ("explanation", "receptive-field"), explanation, share=2),
     "shortcuts": Section("Shortcuts", ("shortcuts",), shortcuts, share=2),
-    "more-data": Section("Would more labels help?", ("more-data",), more_data, share=8, asked=True),
+    "explanation": Section("Why this mask", ("explanation", "receptive-field"), explanation, share=2),
+    "cost": Section("What it costs", ("cost", "options"), cost, share=2),
 }

@@ -1,0 +1,125 @@
+"""Gradients and transfer: what the plan of a run chose, why, and how to compare it with the alternatives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maskwright.core.answers import Answer, Cure, Figure, Grid
+from maskwright.core.text import plural
+from maskwright.diagnosis import fitting
+
+if TYPE_CHECKING:
+    from maskwright.core.plan import Plan
+    from maskwright.workflows.diagnose_parts.study import Study
+
+NO_RUN = "Not measured: this model comes without the plan of its training. Give the folder of the run."
+
+
+def gradients(study: Study) -> Answer:
+    """Say what the plan chose about gradients, and whether the loss jumped."""
+    question = "Are clipping, accumulation or checkpointing of gradients needed?"
+    plan = study.plan
+    if plan is None:
+        return Answer("gradients", question, NO_RUN, "open")
+    losses = [value for row in study.history if (value := row.get("loss")) is not None]
+    jumps = fitting.jumps(losses)
+    clip = f"clips the norm of the gradient at {plan.optim.clip:g}" if plan.optim.clip else "does not clip gradients"
+    parts = plan.optim.accumulate
+    steps = f"adds up {parts} batches for a step" if parts > 1 else "makes a step of each batch"
+    kept = "computes activations twice to save memory" if plan.train.gradient_checkpointing else "keeps activations"
+    keys = ("optim.clip", "optim.accumulate", "train.gradient_checkpointing", "sampling.batch")
+    rows = tuple((key, _value(plan, key), plan.reasons.get(key, "default")) for key in keys)
+    calm = f"the loss of {plural(len(losses), 'recorded step')} {_jumped(jumps)}" if losses else "no loss is recorded"
+    verdict = (
+        f"The run {clip}, {steps} and {kept}; {calm}. Norms of gradients are not recorded, so only a training without "
+        "clipping tells whether clipping was needed."
+    )
+    options = _same_time(study) | {"settings": ("optim.clip=0",)}
+    why = "The same training without clipping: if its loss does not jump and its score is no lower, it was not needed."
+    return Answer(
+        "gradients",
+        question,
+        verdict,
+        "warning" if jumps else "open",
+        figures=(Figure("jumps of the loss", float(jumps), unit="count"),) if losses else (),
+        grids=(Grid("What the plan chose", ("setting", "value", "reason"), rows),),
+        cures=(Cure(why, "train", (str(study.dataset.root),), options),) if plan.optim.clip else (),
+        method="A jump is a step after which the smoothed loss is higher by half, or not a number.",
+    )
+
+
+def transfer(study: Study) -> Answer:
+    """Say what the run started from, and how to compare other starts in the same time."""
+    question = "Does transfer help?"
+    plan = study.plan
+    if plan is None:
+        return Answer("transfer", question, NO_RUN, "open")
+    if plan.model.weights is not None:
+        start = f"the weights {plan.model.weights}"
+    elif plan.model.pretrained:
+        start = f"published weights of {plan.model.backbone}"
+    else:
+        start = "random weights"
+    reason = plan.reasons.get("model.weights") or plan.reasons.get("model.pretrained") or ""
+    trained = f"low-rank updates (rank {plan.lora.rank})" if plan.lora.rank else "all weights"
+    if plan.optim.freeze != "none":
+        trained += f" but for freezing ({plan.optim.freeze})"
+    verdict = (
+        f"The run started from {start} and trained {trained}. What other starts would give on this data is not "
+        "measured: the commands train each of them in the same time."
+    )
+    return Answer(
+        "transfer",
+        question,
+        verdict,
+        "open",
+        cures=_starts(study, plan),
+        method=f"The reason of the plan: {reason}." if reason else "",
+    )
+
+
+def longer(study: Study) -> Cure:
+    """Train on from this model for twice the time."""
+    options: dict[str, str | tuple[str, ...]] = {"from_run": str(study.run)}
+    given = _same_time(study)
+    if "budget" in given:
+        options["budget"] = f"{2 * int(given['budget'].removesuffix('s'))}s"
+    else:
+        options["steps"] = str(2 * int(given.get("steps", "1000")))
+    return Cure("Trains on from this model for twice as long.", "train", (str(study.dataset.root),), options)
+
+
+def _starts(study: Study, plan: Plan) -> tuple[Cure, ...]:
+    """Return trainings from scratch, with a frozen backbone, with low-rank updates, and of all weights."""
+    data, same = (str(study.dataset.root),), _same_time(study)
+    scratch = Cure("From random weights.", "train", data, {**same, "settings": ("model.pretrained=false",)})
+    if plan.model.weights is None and not plan.model.pretrained:
+        why = "From this model, as it would be for new data of the same kind, all weights."
+        return (Cure(why, "train", data, {**same, "from_run": str(study.run)}),)
+    begin: dict[str, str | tuple[str, ...]] = dict(same)
+    if plan.model.weights is not None and study.plan is not None:
+        begin["settings"] = (f"model.weights={plan.model.weights}",)
+    others = [
+        Cure("The same start, with the backbone frozen.", "train", data, {**begin, "freeze": "backbone"}),
+        Cure("The same start, low-rank updates only (LoRA).", "train", data, {**begin, "lora": "8"}),
+        Cure("The same start, all weights.", "train", data, {**begin, "freeze": "none"}),
+    ]
+    return (scratch, *others)
+
+
+def _same_time(study: Study) -> dict[str, str]:
+    """Return the length of the run's training as options of another one."""
+    if study.plan is None:
+        return {}
+    seconds = study.plan.train.budget_seconds
+    return {"steps": str(study.plan.train.steps)} if seconds is None else {"budget": f"{round(seconds)}s"}
+
+
+def _value(plan: Plan, key: str) -> str:
+    section, _, name = key.partition(".")
+    value = getattr(getattr(plan, section), name)
+    return {True: "yes", False: "no"}.get(value, f"{value:g}") if isinstance(value, bool) else f"{value:g}"
+
+
+def _jumped(jumps: int) -> str:
+    return "never jumped" if not jumps else f"jumped {plural(jumps, 'time')}"
