@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core.durations import check_lengths, parse_seconds
-from maskwright.core.paths import existing
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import existing
 
 if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions

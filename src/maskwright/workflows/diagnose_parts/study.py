@@ -11,8 +11,8 @@ import numpy as np
 
 from maskwright.core.plan_file import read_plan
 from maskwright.diagnosis.image_facts import image_facts
-from maskwright.diagnosis.risk import Promise, image_risk, object_risks, objects_of
 from maskwright.diagnosis.pixel_labels import pixel_labels
+from maskwright.diagnosis.risk import Promise, image_risk, object_risks, objects_of
 from maskwright.workflows.evaluate_parts import scoring
 from maskwright.workflows.runs import run_folder
 
