@@ -1,7 +1,7 @@
 """maskwright: from a folder of images and masks to a segmentation model that one can trust.
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
-`mw.diagnose`, `mw.export`, `mw.compress`, `mw.edges`, `mw.superpixels`, `mw.import_model`,
+`mw.compare`, `mw.diagnose`, `mw.export`, `mw.compress`, `mw.edges`, `mw.superpixels`, `mw.import_model`,
 `mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`, `mw.metrics`); `mw.Client(url)` asks a service.
 Each is imported when it is first asked for (PEP 562), so that the import itself costs nothing.
 """
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
     from maskwright.serve.client import Client
     from maskwright.workflows.api import compress, evaluate, export, import_model, inspect, load, plan, predict, train
-    from maskwright.workflows.api_runs import diagnose
+    from maskwright.workflows.api_runs import compare, diagnose
+    from maskwright.workflows.compare_request import CompareRequest
     from maskwright.workflows.compress_request import CompressRequest
     from maskwright.workflows.diagnose_request import DiagnoseRequest
     from maskwright.workflows.edges import EdgesRequest, edges
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Client",
+    "CompareRequest",
     "CompressRequest",
     "DiagnoseRequest",
     "EdgesRequest",
@@ -37,6 +39,7 @@ __all__ = [
     "PredictRequest",
     "ReadOptions",
     "SuperpixelRequest",
+    "compare",
     "compress",
     "diagnose",
     "edges",
@@ -57,6 +60,7 @@ __all__ = [
 _ROOMS = {"losses", "metrics", "models"}
 _PLACES = {
     "Client": "maskwright.serve.client",
+    "CompareRequest": "maskwright.workflows.compare_request",
     "CompressRequest": "maskwright.workflows.compress_request",
     "DiagnoseRequest": "maskwright.workflows.diagnose_request",
     "ExportRequest": "maskwright.workflows.export_request",
@@ -64,7 +68,7 @@ _PLACES = {
     "ReadOptions": "maskwright.core.read_options",
     **dict.fromkeys(("EvaluateRequest", "PlanRequest"), "maskwright.workflows.request"),
     "PredictRequest": "maskwright.workflows.predict_request",
-    "diagnose": "maskwright.workflows.api_runs",
+    **dict.fromkeys(("compare", "diagnose"), "maskwright.workflows.api_runs"),
     **dict.fromkeys(("EdgesRequest", "edges"), "maskwright.workflows.edges"),
     **dict.fromkeys(("SuperpixelRequest", "superpixels"), "maskwright.workflows.superpixels"),
 }

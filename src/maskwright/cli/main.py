@@ -19,6 +19,7 @@ import typer
 from typer.main import get_command
 
 from maskwright.cli import (
+    compare,
     compress,
     demo,
     diagnose,
@@ -55,6 +56,7 @@ VERBS: dict[str, Callable[..., int]] = {
     "plan": plan.plan,
     "train": train.train,
     "evaluate": evaluate.evaluate,
+    "compare": compare.compare,
     "diagnose": diagnose.diagnose,
     "predict": predict.predict,
     "edges": edges.edges,

@@ -41,6 +41,7 @@ FREEDOM = 1.5
 powers is itself too small on average, and 1.5 covers in all settings of the benchmark."""
 _T_FREEDOM = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 7, 10, 15, 30, np.inf)
 _T_VALUE = (12.7062, 8.028, 6.0167, 4.3027, 3.5747, 3.1824, 2.7764, 2.5706, 2.3646, 2.2281, 2.1314, 2.0423, 1.96)
+_T_ONE_SIDED = (6.3138, 4.548, 3.7052, 2.92, 2.5582, 2.3534, 2.1318, 2.015, 1.8946, 1.8125, 1.7531, 1.6973, 1.6449)
 _TAIL = 0.025
 
 
@@ -69,6 +70,7 @@ def intervals(
     sizes: NDArray[np.float64],
     measure: Callable[[NDArray[np.float64]], NDArray[np.float64]],
     top: NDArray[np.float64],
+    without: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Bound each of several values by its 95 % interval.
 
@@ -77,6 +79,7 @@ def intervals(
         sizes: (G,) images of each row.
         measure: totals (R, M) to values (R, J) within 0..top, NaN where undefined.
         top: (J,) the largest possible value, 1 or infinity; NaN for a value that may be negative, without ends.
+        without: `without_each` of these, if it is known already.
 
     Returns:
         Lower and upper bounds (J,). NaN where fewer than `FEWEST_ROWS` rows define the value, and where no row moves
@@ -85,7 +88,7 @@ def intervals(
     value = measure(sums.sum(0, keepdims=True))[0]
     starts = range(0, len(sums), AT_ONCE)
     alone = np.concatenate([~np.isnan(measure(sums[start : start + AT_ONCE])) for start in starts])
-    without = np.concatenate([measure(sums.sum(0) - sums[start : start + AT_ONCE]) for start in starts])
+    without = without_each(sums, measure) if without is None else without
     rows = np.count_nonzero(alone, axis=0)
     error, freedom = _jackknife(np.where(np.isnan(without), value, without), sizes)
     half = _student(np.clip(np.minimum(freedom, rows - 1), 1, None)) * error
@@ -99,6 +102,37 @@ def intervals(
     extreme = least | (value == top)
     known = (rows >= FEWEST_ROWS) & (extreme | (error > SAME * np.abs(value))) & np.isfinite(low) & np.isfinite(high)
     return np.where(known, low, np.nan), np.where(known, high, np.nan)
+
+
+def without_each(
+    sums: NDArray[np.float64], measure: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return the values (G, J) of a measure without each of the rows (G, M) in turn, NaN where undefined."""
+    starts = range(0, len(sums), AT_ONCE)
+    return np.concatenate([measure(sums.sum(0) - sums[start : start + AT_ONCE]) for start in starts])
+
+
+def difference_interval(
+    difference: float, moved: NDArray[np.float64], sizes: NDArray[np.float64], *, one_sided: bool = False
+) -> tuple[float, float]:
+    """Bound the difference of two values of the same rows.
+
+    Args:
+        difference: of all rows.
+        moved: (G,) the difference without each row in turn; NaN where one of the two values is undefined.
+        sizes: (G,) images of each row.
+        one_sided: give bounds of which each alone holds with 95 %: an interval of 90 %.
+
+    Returns:
+        Lower and upper bound. NaN where fewer than `FEWEST_ROWS` rows move the difference.
+    """
+    moved = np.where(np.isnan(moved), difference, moved)
+    rows = np.count_nonzero(np.abs(moved - difference) > SAME)
+    if rows < FEWEST_ROWS:
+        return np.nan, np.nan
+    error, freedom = _jackknife(moved[:, None], sizes)
+    half = _student(np.clip(np.minimum(freedom, rows - 1), 1, None), one_sided=one_sided) * error
+    return difference - float(half[0]), difference + float(half[0])
 
 
 def _jackknife(
@@ -118,10 +152,14 @@ def _effective(sizes: NDArray[np.float64]) -> float:
     return float(np.square(sizes.sum()) / np.square(sizes).sum())
 
 
-def _student(freedom: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the 97.5th percentile of Student's t, within 0.4 % of its value, for 1 and more degrees of freedom."""
+def _student(freedom: NDArray[np.float64], *, one_sided: bool = False) -> NDArray[np.float64]:
+    """Return the 97.5th percentile of Student's t, or the 95th, for 1 and more degrees of freedom.
+
+    They are within 0.4 % of their values.
+    """
     inverse = [1 / value for value in reversed(_T_FREEDOM)]
-    return np.exp(np.interp(1 / freedom, inverse, np.log(_T_VALUE[::-1])))
+    values = _T_ONE_SIDED if one_sided else _T_VALUE
+    return np.exp(np.interp(1 / freedom, inverse, np.log(values[::-1])))
 
 
 def _bounds(

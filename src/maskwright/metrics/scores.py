@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-Unit = Literal["share", "px", "count", ""]
+from maskwright.metrics.metric import Estimate, Metric, read_estimate, rows_to_json, without_rows
 
-
-@dataclass(frozen=True)
-class Metric:
-    """One metric: the only place that says how it is named, written and compared.
-
-    Attributes:
-        key: in `Scores.mean`, `ClassScores.values`, `ImageScore.values`, JSON and `history.csv` (`val_KEY`).
-        label: for people.
-        description: what it means, in one sentence.
-        unit: `share` of 0..1, shown in percent; `px`, a length in pixels of the image; `count`, a whole number; empty
-            for any other.
-        higher_is_better: whether a model with a higher value is the better one.
-        rank: 0 is always shown; of the others the highest give way first where the room is short.
-    """
-
-    key: str
-    label: str
-    description: str
-    unit: Unit = "share"
-    higher_is_better: bool = True
-    rank: int = 0
-
-    def improves(self, value: float, best: float | None) -> bool:
-        """Whether `value` is better than the best so far (None: there is none)."""
-        return best is None or (value > best if self.higher_is_better else value < best)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval (`metrics.intervals`) over images, or over groups where there are groups.
-
-    All three are None where the value is undefined: the class is in no truth and no prediction; for a recall, in no
-    truth. The bounds alone are None where fewer than four images, or groups, know the value.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
+__all__ = [
+    "Bin",
+    "Calibration",
+    "ClassScores",
+    "EdgeScores",
+    "Estimate",
+    "ImageScore",
+    "Metric",
+    "ObjectScores",
+    "PrecisionCurve",
+    "Scores",
+    "SizeBin",
+]
 
 
 @dataclass(frozen=True)
@@ -234,9 +209,21 @@ class Scores:
     def to_json(self) -> dict[str, Any]:
         """Return plain types only, fit for `json.dumps` with `allow_nan=False`.
 
-        The values of a class and of an image stand beside its name: `classes[0]["iou"]["value"]`.
+        The values of a class and of an image stand beside its name: `classes[0]["iou"]["value"]`. `without` holds
+        what the means, and the headline metric of each class, are without each image or group.
         """
-        plain = asdict(self)
+        lean = replace(
+            self,
+            mean=without_rows(self.mean),
+            classes=tuple(replace(entry, values=without_rows(entry.values)) for entry in self.classes),
+        )
+        plain = asdict(lean)
+        for estimate in (*plain["mean"].values(), *(v for entry in plain["classes"] for v in entry["values"].values())):
+            del estimate["without"]
+        plain["without"] = {
+            "mean": rows_to_json(self.mean),
+            "classes": rows_to_json({entry.name: entry.values[self.headline] for entry in self.classes}),
+        }
         plain["confusion"] = [list(row) for row in self.confusion]
         for key in ("classes", "per_image"):
             for entry in plain[key]:
@@ -246,6 +233,7 @@ class Scores:
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Scores:
         """Read back what `to_json` gave, also after a trip through JSON text."""
+        left_out = plain.get("without", {"mean": {}, "classes": {}})
         return cls(
             task=plain["task"],
             metrics=tuple(Metric(**entry) for entry in plain["metrics"]),
@@ -253,8 +241,8 @@ class Scores:
             headline=plain["headline"],
             images=plain["images"],
             groups=plain["groups"],
-            classes=tuple(_class_scores(entry) for entry in plain["classes"]),
-            mean={key: Estimate(**value) for key, value in plain["mean"].items()},
+            classes=tuple(_class_scores(entry, plain["headline"], left_out["classes"]) for entry in plain["classes"]),
+            mean={key: read_estimate(value, left_out["mean"].get(key)) for key, value in plain["mean"].items()},
             per_image=tuple(_image_score(entry) for entry in plain["per_image"]),
             calibration=None if plain["calibration"] is None else _calibration(plain["calibration"]),
             confusion=tuple(tuple(row) for row in plain["confusion"]),
@@ -264,9 +252,14 @@ class Scores:
         )
 
 
-def _class_scores(plain: dict[str, Any]) -> ClassScores:
+def _class_scores(plain: dict[str, Any], headline: str, without: dict[str, Any]) -> ClassScores:
     own = {key: plain[key] for key in ("name", "pixels", "images")}
-    return ClassScores(**own, values={key: Estimate(**value) for key, value in plain.items() if key not in own})
+    values = {
+        key: read_estimate(value, without.get(plain["name"]) if key == headline else None)
+        for key, value in plain.items()
+        if key not in own
+    }
+    return ClassScores(**own, values=values)
 
 
 def _image_score(plain: dict[str, Any]) -> ImageScore:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.metrics.confusion import RATES, dice, iou, mean_defined, pixel_accuracy, ratio
-from maskwright.metrics.intervals import by_group, intervals
+from maskwright.metrics.intervals import by_group, intervals, without_each
 from maskwright.metrics.label_metrics import BY_CLASS, IMAGE_METRICS, LABEL_METRICS, OF_ALL, PER_IMAGE
 from maskwright.metrics.scores import ClassScores, Estimate, ImageScore, Scores
 
@@ -136,8 +136,10 @@ def estimated(
     """
     rows, sizes = by_group(sums, groups)
     values = measure(sums.sum(0, keepdims=True))[0]
-    low, high = intervals(rows, sizes, measure, top)
-    return [Estimate(*(_number(bound) for bound in bounds)) for bounds in zip(values, low, high, strict=True)]
+    without = without_each(rows, measure)
+    low, high = intervals(rows, sizes, measure, top, without)
+    bounds = zip(values, low, high, without.T, strict=True)
+    return [Estimate(_number(value), _number(least), _number(most), each) for value, least, most, each in bounds]
 
 
 def _number(value: float | NDArray[np.float64]) -> float | None:

@@ -30,10 +30,12 @@ class Series:
         points: (x, y) in the units of the axes; a None in y breaks the line.
         style: `faint` for raw values, `strong` for the main line, `other` for a second one, `dotted` with a dot at each
             point.
+        color: CSS colour; None for that of the style.
     """
 
     points: tuple[tuple[float, float | None], ...]
     style: Literal["faint", "strong", "other", "dotted"] = "strong"
+    color: str | None = None
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,9 @@ def _line(series: Series, across: Scale, upward: Scale) -> list[Svg]:
         else:
             pieces[-1].append((across(x), upward(y)))
     style = "strong" if series.style == "dotted" else series.style
-    drawn = [tag("polyline", class_=f"line {style}", points=path(piece)) for piece in pieces if len(piece) > 1]
+    stroke, fill = (series.color and f"{kind}:{series.color}" for kind in ("stroke", "fill"))
+    lines = [piece for piece in pieces if len(piece) > 1]
+    drawn = [tag("polyline", class_=f"line {style}", points=path(piece), style=stroke) for piece in lines]
     if series.style == "dotted":
-        drawn += [tag("circle", class_="point", cx=x, cy=y, r=2.8) for piece in pieces for x, y in piece]
+        drawn += [tag("circle", class_="point", cx=x, cy=y, r=2.8, style=fill) for piece in pieces for x, y in piece]
     return drawn

@@ -112,6 +112,25 @@ def decisions(plan: Plan) -> tuple[list[Decision], list[Decision]]:
     return reasoned, rest
 
 
+@dataclass(frozen=True)
+class DifferingDecision:
+    """One decision in which plans differ: in words, its key, and its value in each plan."""
+
+    label: str
+    key: str
+    values: tuple[str, ...]
+
+
+def differing(plans: Sequence[Plan]) -> list[DifferingDecision]:
+    """Return the values in which plans differ, in the order of the plan."""
+    flat = [_flat(plan) for plan in plans]
+    return [
+        DifferingDecision(_label(key), key, tuple(written(values[key]) for values in flat))
+        for key, value in flat[0].items()
+        if any(values[key] != value for values in flat[1:])
+    ]
+
+
 def written(value: Any) -> str:
     """Write a value of the plan for people: no quotes, no brackets, short numbers; nothing as a dash."""
     if value is None or value in ({}, []):

@@ -1,17 +1,47 @@
-"""The Python API of finished runs, beside `workflows.api`; exported by `import maskwright as mw`. Prints nothing."""
+"""The Python API of finished and of several runs, beside `workflows.api`. Prints nothing."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.keywords import request_of
 from maskwright.core.paths import path_of
+from maskwright.workflows import compare as comparing
 from maskwright.workflows import diagnose as diagnosing
 from maskwright.workflows.api import IMAGES, MODEL, StrPath
+from maskwright.workflows.compare_request import CompareRequest
 from maskwright.workflows.diagnose_request import DiagnoseRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from maskwright.core.events import OnProgress
+    from maskwright.workflows.compare import CompareResult
     from maskwright.workflows.diagnose import DiagnoseResult
+
+
+def compare(
+    runs: Sequence[str | Path],
+    request: CompareRequest | None = None,
+    *,
+    on_progress: OnProgress | None = None,
+    **fields: Any,
+) -> CompareResult:
+    """Compare finished runs on the same held-out images, and write a page and tables for a paper.
+
+    Args:
+        runs: two or more run folders; the first is what the others are compared with.
+        request: on which images, and where to write; None for one made of `fields`.
+        on_progress: called with (images done, images in all) if `data` is given.
+        **fields: of a `CompareRequest`, instead of `request`: `data="images"`, `out="comparison"`.
+
+    Raises:
+        MaskwrightError: a run that is not finished, or runs that cannot be compared.
+    """
+    several = [runs] if isinstance(runs, str | Path) else runs
+    folders = [path_of(run, "runs", "the folders of finished runs") for run in several]
+    return comparing.compare(folders, request_of(CompareRequest, request, fields), on_progress)
 
 
 def diagnose(run: StrPath, data: StrPath, request: DiagnoseRequest | None = None, **fields: Any) -> DiagnoseResult:
