@@ -1,7 +1,7 @@
 """maskwright: from a folder of images and masks to a segmentation model that one can trust.
 
 `import maskwright as mw` offers the verbs (`mw.inspect`, `mw.plan`, `mw.train`, `mw.evaluate`, `mw.predict`,
-`mw.compare`, `mw.diagnose`, `mw.export`, `mw.compress`, `mw.edges`, `mw.superpixels`, `mw.import_model`,
+`mw.tune`, `mw.compare`, `mw.diagnose`, `mw.export`, `mw.compress`, `mw.edges`, `mw.superpixels`, `mw.import_model`,
 `mw.load(run).predict(image)`) and the parts (`mw.models`, `mw.losses`, `mw.metrics`); `mw.Client(url)` asks a service.
 Each is imported when it is first asked for (PEP 562), so that the import itself costs nothing.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maskwright.core.read_options import ReadOptions
     from maskwright.serve.client import Client
     from maskwright.workflows.api import compress, evaluate, export, import_model, inspect, load, plan, predict, train
-    from maskwright.workflows.api_runs import compare, diagnose
+    from maskwright.workflows.api_runs import compare, diagnose, tune
     from maskwright.workflows.compare_request import CompareRequest
     from maskwright.workflows.compress_request import CompressRequest
     from maskwright.workflows.diagnose_request import DiagnoseRequest
@@ -55,6 +55,7 @@ __all__ = [
     "predict",
     "superpixels",
     "train",
+    "tune",
 ]
 
 _ROOMS = {"losses", "metrics", "models"}
@@ -68,7 +69,7 @@ _PLACES = {
     "ReadOptions": "maskwright.core.read_options",
     **dict.fromkeys(("EvaluateRequest", "PlanRequest"), "maskwright.workflows.request"),
     "PredictRequest": "maskwright.workflows.predict_request",
-    **dict.fromkeys(("compare", "diagnose"), "maskwright.workflows.api_runs"),
+    **dict.fromkeys(("compare", "diagnose", "tune"), "maskwright.workflows.api_runs"),
     **dict.fromkeys(("EdgesRequest", "edges"), "maskwright.workflows.edges"),
     **dict.fromkeys(("SuperpixelRequest", "superpixels"), "maskwright.workflows.superpixels"),
 }

@@ -133,7 +133,7 @@ def test_several_processes_correct_by_their_steps_only() -> None:
     assert schedule.due(alone=False)
 
 
-def rates(schedule: Literal["cosine", "poly", "constant"], warmup: float = 0.0) -> list[float]:
+def rates(schedule: Literal["cosine", "poly", "constant", "cooldown"], warmup: float = 0.0) -> list[float]:
     plan, schedule = OptimPlan(lr=2.0, schedule=schedule, warmup=warmup), Schedule(4)
     found = []
     while not schedule.done:
@@ -147,6 +147,13 @@ def test_golden_learning_rates() -> None:
     assert rates("cosine") == pytest.approx([2.0, 1 + root, 1.0, 1 - root])
     assert rates("poly") == pytest.approx([2 * left**0.9 for left in (1.0, 0.75, 0.5, 0.25)])
     assert rates("constant") == [2.0] * 4
+    # The cooldown is half of the training: after three steps half of it is done.
+    plan, half = OptimPlan(lr=2.0, schedule="cooldown", cooldown=0.5), Schedule(4)
+    found = []
+    while not half.done:
+        found.append(half.learning_rate(plan))
+        half.advance()
+    assert found == pytest.approx([2.0, 2.0, 2.0, 2 * (1 - root)])
 
 
 def test_warm_up_rises_linearly_and_never_from_zero() -> None:
@@ -155,8 +162,10 @@ def test_warm_up_rises_linearly_and_never_from_zero() -> None:
     assert rates("cosine", warmup=0.5)[0] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "poly", "constant"])
-def test_a_progress_rounded_past_its_end_still_has_a_rate(schedule: Literal["cosine", "poly", "constant"]) -> None:
+@pytest.mark.parametrize("schedule", ["cosine", "poly", "constant", "cooldown"])
+def test_a_progress_rounded_past_its_end_still_has_a_rate(
+    schedule: Literal["cosine", "poly", "constant", "cooldown"],
+) -> None:
     rate = Schedule(10, step=9, progress=1 + 1e-15, budget_seconds=1.0).learning_rate(OptimPlan(schedule=schedule))
     assert isinstance(rate, float)
     assert rate >= 0

@@ -68,6 +68,7 @@ OTHERS = (
     "timeout",
     "to",
     "token",
+    "trials",
 )
 """Fields of other verbs; their flags have the same names."""
 FLAGS: dict[str, str] = {

@@ -35,6 +35,7 @@ from maskwright.cli import (
     serve,
     superpixels,
     train,
+    tune,
 )
 from maskwright.cli.errors import (
     DONE,
@@ -55,6 +56,7 @@ VERBS: dict[str, Callable[..., int]] = {
     "inspect": inspect.inspect,
     "plan": plan.plan,
     "train": train.train,
+    "tune": tune.tune,
     "evaluate": evaluate.evaluate,
     "compare": compare.compare,
     "diagnose": diagnose.diagnose,

@@ -160,7 +160,8 @@ class OptimPlan(Section):
         momentum: of SGD and RMSprop.
         clip: largest norm of the gradient; 0 for no clipping.
         accumulate: micro-batches per step.
-        schedule: `cosine`, `poly` (power 0.9) or `constant`.
+        schedule: `cosine`, `poly` (power 0.9), `constant`, or `cooldown`: constant, and zero at the end.
+        cooldown: share of the training in which the rate of `cooldown` falls to zero.
         warmup: share of the training in which the learning rate rises from 0.
         ema: EMA decay of the averaged weights, which are validated and saved; 0 for no averaging.
         freeze: `none`; `backbone`: it does not change, nor do the statistics of its norms; `until-step=N`: for N steps.
@@ -173,7 +174,8 @@ class OptimPlan(Section):
     momentum: Number = Field(0.9, ge=0, lt=1)
     clip: Number = Field(1.0, ge=0)
     accumulate: Whole = Field(1, ge=1)
-    schedule: Literal["cosine", "poly", "constant"] = "cosine"
+    schedule: Literal["cosine", "poly", "constant", "cooldown"] = "cosine"
+    cooldown: Number = Field(0.3, gt=0, le=1)
     warmup: Number = Field(0.05, ge=0, lt=1)
     ema: Number = Field(0.99, ge=0, lt=1)
     freeze: Annotated[str, AfterValidator(_freeze)] = "none"

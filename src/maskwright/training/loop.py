@@ -105,8 +105,11 @@ class Trainer:
         self._estimates = Marks(ESTIMATES)
 
     @keep_freed_memory()
-    def fit(self) -> Best:
+    def fit(self, until: float = math.inf) -> Best:
         """Train to the last step, or until patience ends, and return the best weights found.
+
+        Args:
+            until: pause after so many seconds of steps, over all resumptions; the checkpoint goes on from there.
 
         Raises:
             MaskwrightError: the loss is no longer a number, or the disk takes no more.
@@ -115,7 +118,7 @@ class Trainer:
         started = time.monotonic() - self.schedule.spent_seconds
         saved = time.monotonic()
         with self.inputs.batches(self.schedule.step) as batches:
-            while not self.schedule.done and not self._out_of_patience():
+            while not (self.schedule.done or self._out_of_patience() or self.schedule.spent_seconds >= until):
                 self._step(next(batches))
                 self.schedule.spent_seconds = time.monotonic() - started
                 self._follow()

@@ -91,12 +91,17 @@ class Schedule:
         self.reserved_seconds = seconds
 
     def learning_rate(self, plan: OptimPlan) -> float:
-        """Return the learning rate of the coming step: linear warm-up, then cosine, poly (power 0.9) or constant."""
+        """Return the learning rate of the coming step: linear warm-up, then cosine, poly (power 0.9) or constant.
+
+        `cooldown` is constant until the last share of the training, and then 1 - sqrt(share of the cooldown done):
+        Haegele et al. 2024, "Scaling Laws and Compute-Optimal Training Beyond Fixed Training Durations", section 3.
+        """
         warm = min(1.0, (self.progress + 1.0 / self.total) / plan.warmup) if plan.warmup else 1.0
         decay = {
             "cosine": 0.5 * (1.0 + math.cos(math.pi * min(self.progress, 1.0))),
             "poly": (1.0 - min(self.progress, 1.0)) ** 0.9,
             "constant": 1.0,
+            "cooldown": 1.0 - math.sqrt(min(max(1.0 - (1.0 - self.progress) / plan.cooldown, 0.0), 1.0)),
         }[plan.schedule]
         return plan.lr * warm * decay
 

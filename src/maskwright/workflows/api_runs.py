@@ -9,16 +9,19 @@ from maskwright.core.keywords import request_of
 from maskwright.core.paths import path_of
 from maskwright.workflows import compare as comparing
 from maskwright.workflows import diagnose as diagnosing
+from maskwright.workflows import tune as tuning
 from maskwright.workflows.api import IMAGES, MODEL, StrPath
 from maskwright.workflows.compare_request import CompareRequest
 from maskwright.workflows.diagnose_request import DiagnoseRequest
+from maskwright.workflows.request import PlanRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from maskwright.core.events import OnProgress
+    from maskwright.core.events import OnEvent, OnProgress
     from maskwright.workflows.compare import CompareResult
     from maskwright.workflows.diagnose import DiagnoseResult
+    from maskwright.workflows.tune_parts.result import TuneResult
 
 
 def compare(
@@ -42,6 +45,41 @@ def compare(
     several = [runs] if isinstance(runs, str | Path) else runs
     folders = [path_of(run, "runs", "the folders of finished runs") for run in several]
     return comparing.compare(folders, request_of(CompareRequest, request, fields), on_progress)
+
+
+def tune(
+    data: str | Path | None = None,
+    request: PlanRequest | None = None,
+    *,
+    out: str | Path | None = None,
+    trials: int | None = None,
+    resume: str | Path | None = None,
+    on_event: OnEvent | None = None,
+    **fields: Any,
+) -> TuneResult:
+    """Search for a better plan within a time, accept it only if it is shown to be one, and train on by it.
+
+    Args:
+        data: folder (or file) of images and masks; not needed with `resume`.
+        request: what you want of the training; None for one made of `fields`. What it sets is not changed.
+        out: run folder to write; None for a new one below `runs/`.
+        trials: most plans to try, the planned one included; None for as many as the time allows.
+        resume: continue the interrupted search in this run folder; only `device` may be given too.
+        on_event: called with progress and notes (`core.events`).
+        **fields: of a `PlanRequest`, instead of `request`: `budget="1h"`.
+
+    Raises:
+        MaskwrightError: the data cannot be trained on, there is no budget or no validation image, or `out` cannot be
+            written.
+    """
+    return tuning.tune(
+        None if data is None else path_of(data, "data", IMAGES),
+        request_of(PlanRequest, request, fields),
+        None if out is None else Path(out),
+        trials=trials,
+        resume=None if resume is None else Path(resume),
+        on_event=on_event,
+    )
 
 
 def diagnose(run: StrPath, data: StrPath, request: DiagnoseRequest | None = None, **fields: Any) -> DiagnoseResult:

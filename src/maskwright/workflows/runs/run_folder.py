@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 PLAN, SPLIT, DATA, FINGERPRINT = "plan.yaml", "split.json", "data.json", "fingerprint.json"
 ENVIRONMENT, METRICS, REPORT, HISTORY = "environment.json", "metrics.json", "report.html", "history.csv"
-FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL_FILE, REPORT, HISTORY, "wandb-id.txt")
+FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL_FILE, REPORT, HISTORY, "wandb-id.txt", "tune.json")
 BEGUN = (SPLIT, DATA, FINGERPRINT, ENVIRONMENT)
 """What `begin` writes, in this order, before the plan makes it a run."""
-FOLDERS = ("checkpoint", "tensorboard", "wandb")
+FOLDERS = ("checkpoint", "tensorboard", "wandb", "trials")
 # Some network and FUSE file systems have no locks: two trainings in one folder go unnoticed there.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 

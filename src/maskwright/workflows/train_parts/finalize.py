@@ -45,8 +45,15 @@ class Outcome:
     notes: list[str] = field(default_factory=list)
 
 
-def finish(training: TrainingRun, best: Best, schedule: Schedule) -> Scores | None:
-    """Save the chosen weights, fit what follows them, score the model and write the report."""
+def finish(training: TrainingRun, best: Best, schedule: Schedule, notes: Sequence[str] = ()) -> Scores | None:
+    """Save the chosen weights, fit what follows them, score the model and write the report.
+
+    Args:
+        training: that was made.
+        best: its weights.
+        schedule: its steps.
+        notes: sentences for the report on how the plan came about.
+    """
     segmenter, share = last_network(training.plan, training.groups, best.weights, schedule.step)
     card = training.card()
     file = training.run / MODEL_FILE
@@ -64,6 +71,7 @@ def finish(training: TrainingRun, best: Best, schedule: Schedule) -> Scores | No
         return None
     outcome = Outcome(best, schedule, share, held_out, split, fitted)
     scores = _scored(training, predictor, outcome)
+    outcome.notes += notes
     card.summary = {
         "split": split,
         scores.headline: scores.score.value,
