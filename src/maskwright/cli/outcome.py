@@ -52,8 +52,13 @@ def show_outcome(terminal: Terminal, result: PredictResult, out: Path, done: str
 
 def _plain(image: Predicted, result: PredictResult) -> dict[str, Any]:
     """Return what the JSON document says about an image."""
-    plain = {"source": image.source, "page": image.page, "files": image.files, "summary": image.summary}
-    plain["risk"] = None if image.risk is None else round(image.risk, 4)
+    plain: dict[str, Any] = {
+        "source": image.source,
+        "page": image.page,
+        "files": image.files,
+        "summary": image.summary,
+        "risk": None if image.risk is None else round(image.risk, 4),
+    }
     return plain if result.rejected is None else plain | {"rejected": image in result.rejected}
 
 

@@ -1,10 +1,10 @@
 """How likely a prediction is wrong, from the network's own probabilities: the overlap that they promise.
 
-A pixel with the probability p of its class is right with that chance, and of a pixel that went to another class 1 - p is
-missed. The expected overlap of a class is the ratio of the expected intersection and the expected union of prediction and
-truth. It needs nothing but sums over pixels, so one pass suffices, block by block. Borges et al. 2024, "Selective
-prediction for semantic segmentation using post-hoc confidence estimation and its performance under distribution shift",
-derive the same for Dice.
+A pixel with the probability p of its class is right with that chance, and of a pixel that went to another class 1 - p
+is missed. The expected overlap of a class is the ratio of the expected intersection and the expected union of
+prediction and truth. It needs nothing but sums over pixels, so one pass suffices, block by block. Borges et al. 2024,
+"Selective prediction for semantic segmentation using post-hoc confidence estimation and its performance under
+distribution shift", derive the same for Dice.
 
 Measured in docs/diagnose.md: the mean over classes, each weighted by the chance that the image shows it, tells bad
 images better than mean confidence, entropy, or how much flipped and rescaled copies of the image agree, which take

@@ -1,8 +1,8 @@
 """How well a risk tells good results from bad ones: risk-coverage curve, its area, and the worst fifth. Pure arrays.
 
 Sources: Geifman and El-Yaniv 2017, "Selective Classification for Deep Neural Networks" (risk and coverage); Geifman et
-al. 2019, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers" (its area, AURC); Hanley and McNeil 1982 (the
-area under a ROC curve as a share of pairs).
+al. 2019, "Bias-Reduced Uncertainty Estimation for Deep Neural Classifiers" (its area, AURC); Hanley and McNeil 1982
+(the area under a ROC curve as a share of pairs).
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def judged(risk: NDArray[np.float64], error: NDArray[np.float64], groups: Sequen
     """Judge a risk by the errors of the same images.
 
     Args:
-        risk, error: (n,).
+        risk: (n,), higher for results that are less to be trusted.
+        error: (n,) of the results.
         groups: of the images; those of one group depend on one another.
 
     Returns:

@@ -99,8 +99,8 @@ class Reference:
             out = fold == number
             null[out] = cls._plain(features[~out]).distances(features[out])
         whole = cls._plain(features)
-        number = {name: float(place) for place, name in enumerate(names)}
-        return replace(whole, null=null, groups=np.array([number[key] for key in keys]))
+        place_of = {name: float(place) for place, name in enumerate(names)}
+        return replace(whole, null=null, groups=np.array([place_of[key] for key in keys]))
 
     @classmethod
     def _plain(cls, features: NDArray[np.float64]) -> Reference:

@@ -205,7 +205,7 @@ class Segmenter(nn.Module):
         return main, [head([*features, *further]) for head in self.aux] if with_aux else []
 
     def levels(self, x: Tensor) -> list[Tensor]:
-        """Return the pyramid of the backbone for images (N, C, H, W) of any size, extended as `forward` extends them."""
+        """Return the backbone's pyramid for images (N, C, H, W) of any size, extended as `forward` extends them."""
         found: list[Tensor] = self.backbone(self._padded(x))
         return found
 

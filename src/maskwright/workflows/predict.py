@@ -107,10 +107,8 @@ def predict(
     pictures, clips = apart(found)
     check_options(request, clips, predictor.card)
     writing = Writing(predictor, Path(out), kinds, request.scale, request.level)
-    files = [file for each in pictures for file in writing.files(each).values()]
-    files += [writing.out / TABLE] if request.reject is not None else []
-    files += [file for clip in clips for file in present(clip.files(writing.out, kinds))]
-    make_room(writing.out, [*files, *writing.collectors])
+    files = [file for clip in clips for file in present(clip.files(writing.out, kinds))]
+    _make_room(writing, pictures, files if request.reject is None else [*files, writing.out / TABLE])
     kept = len(pictures) > 1 and all(picture.given is None for picture in pictures)
     journal = _journal(predictor, writing, request, on_note) if kept else None
     report = on_progress or (lambda _done, _total: None)
@@ -128,6 +126,12 @@ def predict(
     notes += (*(note for done in finished for note in done.notes), *(() if predictor.card.upright else (_STORED,)))
     result = PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
     return result if request.rejection is None else _judged(result, request.rejection, writing.out)
+
+
+def _make_room(writing: Writing, pictures: Sequence[Picture], others: Sequence[Path]) -> None:
+    """Prepare the places of all files that will be written."""
+    files = [file for each in pictures for file in writing.files(each).values()]
+    make_room(writing.out, [*files, *others, *writing.collectors])
 
 
 def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:

@@ -136,8 +136,8 @@ def _calibration(study: Study) -> Answer:
             ),
         ),
         cures=_softer(study) if bad and sure.sum() > 0 else (),
-        method="Expected calibration error over 15 bins (Guo et al. 2017), of the pixels that were predicted as a class, "
-        "with the temperature that the training fitted on validation images.",
+        method="Expected calibration error over 15 bins (Guo et al. 2017), of the pixels that were predicted as a "
+        "class, with the temperature that the training fitted on validation images.",
     )
 
 
@@ -164,8 +164,8 @@ def _errors(counts: NDArray[np.float64], groups: list[str | None]) -> list[Figur
     totals, sizes = by_group(counts.reshape(len(counts), -1), groups)
     value = measure(totals.sum(0, keepdims=True))[0]
     bounds = zip(value, *intervals(totals, sizes, measure, np.ones(kinds)), strict=True)
-    plain = [[None if np.isnan(entry) else float(entry) for entry in row] for row in bounds]
-    return [Figure("off by (ECE)", *row) for row in plain]
+    plain = [tuple(None if np.isnan(entry) else float(entry) for entry in row) for row in bounds]
+    return [Figure("off by (ECE)", mean, low, high) for mean, low, high in plain]
 
 
 def _ends(figure: Figure) -> str:
@@ -180,13 +180,17 @@ def _softer(study: Study) -> tuple[Cure, ...]:
     return (Cure(why, "train", (str(study.dataset.root),), {"settings": settings, "from_run": str(study.run)}),)
 
 
+def _scores(look: Look) -> NDArray[np.float32]:
+    return (1 - look.objects[:, 0]).astype(np.float32)
+
+
 def _of_objects(study: Study) -> Answer:
     """Compare the scores of objects with how often they are right."""
     looks = [look for look in study.looks if len(look.objects)]
     if not looks:
         words = "The task gives no probabilities of classes, so there is nothing to compare."
         return Answer("calibration", QUESTION_CALIBRATION, words, "open")
-    counts = np.stack([reliability_counts(1 - look.objects[:, 0], look.objects[:, 1] >= RIGHT) for look in looks])
+    counts = np.stack([reliability_counts(_scores(look), look.objects[:, 1] >= RIGHT) for look in looks])
     error = _errors(counts[:, None], [look.record.group for look in looks])[0]
     totals = counts.sum((0, 1))
     assert error.value is not None

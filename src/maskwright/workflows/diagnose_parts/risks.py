@@ -16,7 +16,7 @@ from maskwright.diagnosis.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from maskwright.diagnosis.risk import WatchedPredictor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.diagnose_parts.study import Study
 
 GOOD_WAY, GOOD_AREA = 0.5, 0.85
-"""From where on a risk is called good: its way from a random order to the best, or how well it finds the worst fifth."""
+"""From where on a risk is good: its way from a random order to the best, or how well it finds the worst fifth."""
 KEPT = 0.8
 """Share of the validation images that the threshold keeps."""
 SHOWN = 8
@@ -166,8 +166,8 @@ def _answer(
         (grid, _riskiest(clean, threshold)),
         (_curve(clean),),
         cures=_cures(study, threshold, source) if good else (),
-        method="The risk of an image is 1 - the IoU that the network's own probabilities promise, from the one pass that "
-        "predicts it; that of an image of objects 1 - their mean score. The way is measured by the area under the "
+        method="The risk of an image is 1 - the IoU that the network's own probabilities promise, from the one pass "
+        "that predicts it; that of an image of objects 1 - their mean score. The way is measured by the area under the "
         "risk-coverage curve (AURC); corrupted copies are drawn from "
         f"{listing([entry.words for entry in CORRUPTIONS.values() if entry.move is None], 12)}. The threshold keeps "
         f"four of five of {source}.",
@@ -186,7 +186,7 @@ def _curve(clean: _Judged) -> Plot:
     """Draw the mean error of the images that are kept over their share."""
     shares = [100 * (place + 1) / len(clean) for place in range(len(clean))]
     mean = float(clean.error.mean())
-    lines = {
+    lines: dict[str, Iterable[float]] = {
         "by risk": selective.coverage_errors(clean.risk, clean.error),
         "by true error": selective.coverage_errors(clean.error, clean.error),
         "at random": [mean] * len(clean),
