@@ -1,10 +1,10 @@
 """Likely errors of the annotation: regions where a model that is right when it is so sure says another class.
 
-After Northcutt, Jiang, Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels": a pixel is suspected
-if the probability of another class exceeds what the model usually gives to pixels that it reads as that class and that
-are annotated so. Where we differ: single pixels near a border of the annotation do not count, because annotators differ
-by a few pixels there; neighbours with the same two readings are one region; and a class that the model gets wrong too
-often when it is sure is never suspected, because its errors are those of the model.
+After Northcutt, Jiang, Chuang 2021, "Confident Learning: Estimating Uncertainty in Dataset Labels": a pixel is
+suspected if the probability of another class exceeds what the model usually gives to pixels that it reads as that class
+and that are annotated so. Where we differ: pixels near a border of the annotation do not count, because annotators
+differ by a few pixels there; neighbours with the same two readings are one region; and readings of a class that the
+model gets wrong too often when it is sure do not count, because these are errors of the model.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Suspect:
 
     @property
     def weight(self) -> float:
-        """To rank by: large regions and sure readings first; the diameter counts, so that one field does not hide all."""
+        """To rank by: sure readings and large diameters first."""
         return float(self.confidence * np.sqrt(self.pixels))
 
 
@@ -102,7 +102,6 @@ def suspects(
     if not known.any():
         return []
     sure = known & (confidence >= least[np.minimum(labels, classes - 1)]) & (border_distance(truth) >= TOLERANCE)
-    # A region that was not annotated at all has no border of its own in the annotation; its rim is the model's.
     pairs = np.where(sure, labels.astype(np.int32) * classes + truth, -1)
     found = []
     for code in np.unique(pairs[sure]):

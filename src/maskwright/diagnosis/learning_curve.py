@@ -89,7 +89,8 @@ def fit(
     Args:
         images: of each training, K numbers, at least `FEWEST` different ones.
         scores: of each training on the same held-out images, higher is better.
-        per_image: (n, K) score of each held-out image; None where only the spread between trainings is known.
+        per_image: (n, K) score of each held-out image, all of them known; None where there is nothing but the
+            spread between trainings.
         groups: one entry a held-out image; images of one group are drawn together.
         top: the largest possible score, or infinity.
         seed: of the draws.
@@ -125,10 +126,8 @@ def _resampled(
     per_image: NDArray[np.float64], groups: Sequence[str | None], rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Return by how much (DRAWS, K) the mean scores move if the held-out images are drawn anew, groups as a whole."""
-    known = ~np.isnan(per_image).any(1)
-    rows = np.column_stack([per_image[known], np.ones(known.sum())])
-    kept = [group for group, keep in zip(groups or [None] * len(per_image), known, strict=True) if keep]
-    totals, _ = by_group(rows, kept)
+    rows = np.column_stack([per_image, np.ones(len(per_image))])
+    totals, _ = by_group(rows, groups or [None] * len(per_image))
     if len(totals) < 2:
         return np.zeros((DRAWS, per_image.shape[1]))
     sums = rng.multinomial(len(totals), np.full(len(totals), 1 / len(totals)), DRAWS) @ totals

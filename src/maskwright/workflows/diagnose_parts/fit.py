@@ -17,6 +17,7 @@ from maskwright.workflows.evaluate_parts import scoring
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from maskwright.core.answers import Unit
     from maskwright.metrics.scores import Scores
     from maskwright.workflows.diagnose_parts.study import Study
 
@@ -65,7 +66,7 @@ def _fit(study: Study, held: Scores | None, train: Scores | None) -> Answer:
     gap, low, high = fitting.difference(train.score, held.score)
     if gap is None:
         return Answer("fit", QUESTION, "Not measured: one of the two scores is undefined.", "open")
-    unit = "points" if metric.unit == "share" else ""
+    unit: Unit = "points" if metric.unit == "share" else ""
     scores = _column(study, f"val_{metric.key}")
     losses = _column(study, "loss")
     improves = fitting.still_improves(scores, losses, higher_is_better=metric.higher_is_better)
@@ -119,7 +120,7 @@ def _stake(kind: str, gap: float, top: float) -> float:
     return 0.2 * (1 - top) if kind in {"short", "under"} else 0.0
 
 
-def _unit(unit: str) -> str:
+def _unit(unit: str) -> Unit:
     return "share" if unit == "share" else ""
 
 
@@ -158,9 +159,8 @@ def _cures(study: Study, kind: str, *, past: bool) -> tuple[Cure, ...]:
         return (longer(study),)
     if kind == "under":
         scale = min(4.0, round(1.5 * study.predictor.card.data.scale, 2))
-        finer = Cure(
-            "A finer scale shows the network more.", "train", (data,), {"settings": (f"data.scale={scale:g}",)}
-        )
+        why = "A finer scale shows the network more."
+        finer = Cure(why, "train", (data,), {"settings": (f"data.scale={scale:g}",)})
         larger = Cure("A larger network can hold more.", "train", (data,), {"model": "unet"})
         return (finer, larger)
     if kind != "over":

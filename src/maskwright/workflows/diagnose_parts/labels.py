@@ -33,11 +33,10 @@ def labels(study: Study) -> Answer:
         cure = Cure("Shows the images that differ most from their annotation.", "diagnose",
                     (str(study.run), str(study.dataset.root)), {"question": ("worst",)})  # fmt: skip
         return Answer("labels", QUESTION, why, "open", cures=(cure,))
-    maps = [(_of(look.labels), _of(look.confidence), look.truth) for look in looks]
+    maps = [_maps(look) for look in looks]
     least = label_errors.sureness(maps, len(study.classes))
-    found = [
-        (look, entry) for look, part in zip(looks, maps, strict=True) for entry in label_errors.suspects(*part, least)
-    ]
+    pairs = zip(looks, maps, strict=True)
+    found = [(look, entry) for look, part in pairs for entry in label_errors.suspects(*part, least)]
     found.sort(key=lambda pair: -pair[1].weight)
     share = _share(looks, found)
     value = share.value or 0.0
@@ -73,9 +72,10 @@ def labels(study: Study) -> Answer:
     )
 
 
-def _of(array: NDArray[np.generic] | None) -> NDArray[np.generic]:
-    assert array is not None
-    return array
+def _maps(look: Look) -> tuple[NDArray[np.uint8], NDArray[np.float16], NDArray[np.uint8]]:
+    assert look.labels is not None
+    assert look.confidence is not None
+    return look.labels, look.confidence, look.truth
 
 
 def _share(looks: list[Look], found: list[tuple[Look, Suspect]]) -> Figure:
@@ -116,7 +116,7 @@ def _drawn(study: Study, look: Look, entry: Suspect) -> Drawing:
     rows = slice(max(0, entry.top - margin), entry.bottom + margin)
     columns = slice(max(0, entry.left - margin), entry.right + margin)
     plain = to_rgb8(image)
-    panels = [plain, *(overlay(plain, maps, study.classes) for maps in (look.truth, _of(look.labels)))]
+    panels = [plain, *(overlay(plain, maps, study.classes) for maps in (look.truth, _maps(look)[0]))]
     gap = np.full((plain[rows, columns].shape[0], 4, 3), 255, np.uint8)
     parts = [part for panel in panels for part in (panel[rows, columns], gap)][:-1]
     names = study.classes.names

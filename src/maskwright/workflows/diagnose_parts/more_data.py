@@ -15,6 +15,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.text import count, plural
 from maskwright.diagnosis import learning_curve
 from maskwright.inference.predictor import Predictor
+from maskwright.workflows.diagnose_parts.label_next import label_next
 from maskwright.workflows.diagnose_parts.paired import image_values
 from maskwright.workflows.diagnose_parts.subsets import beginning, ordered, short_plan, trained
 from maskwright.workflows.runs import run_folder
@@ -22,6 +23,7 @@ from maskwright.workflows.runs import run_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from maskwright.core.answers import Unit
     from maskwright.core.plan import Plan
     from maskwright.core.records import Record
     from maskwright.diagnosis.learning_curve import Curve
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 SHARES = (1.0, 0.125, 0.25, 0.5)
 """Of the training images, in the order of the trainings: the largest counts most if the time runs out."""
+LOOKING = 0.15
+"""Share of the time for images without labels."""
 FEWEST_IMAGES = 8
 SEEDS = 2
 """Trainings for each share, if there is time."""
@@ -79,8 +83,11 @@ class Setup:
 
 
 def more_data(study: Study, deadline: float) -> Iterator[Answer]:
-    """Train on parts of the training images, and say what more of them would bring."""
+    """Say which images to label next; train on parts of the training images, and say what more of them would bring."""
+    now = time.monotonic()
+    order = label_next(study, now + LOOKING * (deadline - now))
     yield _curve_answer(study, deadline)
+    yield order
 
 
 def _curve_answer(study: Study, deadline: float) -> Answer:
@@ -233,11 +240,11 @@ def _cures(study: Study) -> tuple[Cure, ...]:
 def _table(setup: Setup, curve: Curve, points: Sequence[Point], now: int) -> Grid:
     """Tabulate measured and expected scores."""
     metric, sign = setup.study.scores.headline_metric, setup.sign
-    unit = "share" if metric.unit == "share" else ""
+    unit: Unit = "share" if metric.unit == "share" else ""
     rows = [(count(point.images), "measured", Figure("", sign * point.score, unit=unit)) for point in points]
     for factor in (1, 1.5, 2, 4):
-        ends = sorted(sign * end for end in curve.interval(factor * now))
-        figure = Figure("", sign * curve.score(factor * now), *ends, unit=unit)
+        low, high = sorted(sign * end for end in curve.interval(factor * now))
+        figure = Figure("", sign * curve.score(factor * now), low, high, unit)
         rows.append((count(factor * now), "expected", figure))
     rows.sort(key=lambda row: (int(row[0].replace(",", "")), row[1] == "expected"))
     return Grid(f"{metric.label} by number of training images", ("images", "", metric.label), tuple(rows))

@@ -18,7 +18,7 @@ SECTIONS: dict[str, Section] = {
         "Where it is wrong", ("border", "frame", "sizes", "confusions", "groups", "kinds", "worst"), where
     ),
     "fit": Section("What it learnt", ("fit", "imbalance", "labels", "gradients", "transfer"), fit, share=2),
-    "more-data": Section("Would more labels help?", ("more-data",), more_data, share=8, asked=True),
+    "more-data": Section("Would more labels help?", ("more-data", "label-next"), more_data, share=8, asked=True),
     "belief": Section("Can it be believed?", ("belief", "calibration", "risk"), belief, share=2),
     "shift": Section("Does new data look like the training data?", ("shift",), shift),
     "robustness": Section("What it bears", ("robustness",), robustness, share=4),

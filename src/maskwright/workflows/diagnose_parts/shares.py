@@ -106,10 +106,8 @@ def _verdict(
 ) -> str:
     said = []
     if rare:
-        words = [
-            f"{name} ({written(shares[name])} of the pixels, {label} {percent(scores[name].value or 0)})"
-            for name in rare
-        ]
+        values = {name: percent(scores[name].value or 0) for name in rare}
+        words = [f"{name} ({written(shares[name])} of the pixels, {label} {values[name]})" for name in rare]
         said.append(f"Rare and weak: {listing(words)}.")
     if few:
         said.append(f"Shown by fewer than {FEW_IMAGES} training images: {listing(few)}; more of them are needed.")
@@ -126,10 +124,9 @@ def _figure(entry: Estimate | None) -> Cell:
 
 def _cures(study: Study) -> tuple[Cure, ...]:
     """Return the settings of loss and sampling that favour rare classes and that the run does not have."""
-    plan, data = study.plan, (str(study.dataset.root),)
+    run, data = str(study.run), (str(study.dataset.root),)
     return tuple(
-        Cure(why, "train", data, {"from_run": str(study.run), "settings": (setting,)})
-        for why, setting in _settings(plan)
+        Cure(why, "train", data, {"from_run": run, "settings": (setting,)}) for why, setting in _settings(study.plan)
     )
 
 

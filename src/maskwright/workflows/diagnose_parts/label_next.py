@@ -1,0 +1,92 @@
+"""Which of the images without annotation to label next."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from maskwright.core.answers import Answer, Cure, Drawing, Grid
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.seeds import generator
+from maskwright.core.text import count, listing, percent, plural
+from maskwright.data.readers import read_image
+from maskwright.diagnosis.image_facts import FACTS, image_facts
+from maskwright.diagnosis.label_order import expected_risk, order
+from maskwright.ops.draw import to_rgb8
+from maskwright.workflows.diagnose_parts.study import pixel_labels
+from maskwright.workflows.evaluate_parts import scoring
+
+if TYPE_CHECKING:
+    from maskwright.core.records import Record
+    from maskwright.workflows.diagnose_parts.study import Study
+
+SHOWN, DRAWN = 20, 4
+FEWEST = 4
+"""Images that are looked at, however short the time."""
+QUESTION = "Which images should be labelled next?"
+
+
+def label_next(study: Study, deadline: float) -> Answer:
+    """Rank the images without annotation by the model's own doubt and by how much they differ."""
+    unlabelled = [record for record in study.dataset.records if record.annotation is None]
+    if not unlabelled:
+        why = "Every image of the data has an annotation: add images without one, and ask again."
+        cure = Cure("Draft masks for new images, with how sure the model is of each.", "predict",
+                    (str(study.run), "FOLDER"))  # fmt: skip
+        return Answer("label-next", QUESTION, why, "open", cures=(cure,))
+    places = generator(study.request.seed, "label next").permutation(len(unlabelled))
+    seen: list[tuple[Record, float]] = []
+    facts: list[list[float]] = []
+    report = study.progress("images without labels")
+    for place in places:
+        if len(seen) >= FEWEST and time.monotonic() > deadline:
+            break
+        try:
+            risk, described = _looked(study, unlabelled[place])
+        except MaskwrightError as error:
+            study.notes.append(scoring.left_out(error))
+            continue
+        if risk is None:
+            why = "Not measured: this task gives no probability of each pixel's class, which the order rests on."
+            return Answer("label-next", QUESTION, why, "open")
+        seen.append((unlabelled[place], risk))
+        facts.append(described)
+        report(len(seen), len(unlabelled))
+    if not seen:
+        return Answer("label-next", QUESTION, "No image without annotation can be read.", "open")
+    chosen = order(np.array([risk for _, risk in seen]), np.array(facts, np.float64), SHOWN)
+    first = [seen[place][0].id for place in chosen]
+    rows = tuple((count(rank), seen[place][0].id, percent(seen[place][1])) for rank, place in enumerate(chosen, 1))
+    return Answer(
+        "label-next",
+        QUESTION,
+        f"Label these first: {listing(first, 5)}.",
+        "note",
+        grids=(Grid("The images to label next, in this order", ("", "image", "expected loss of IoU"), rows),),
+        drawings=tuple(Drawing(seen[p][0].id, to_rgb8(read_image(seen[p][0].image))) for p in chosen[:DRAWN]),
+        cures=(
+            Cure(
+                "Draft masks for them, to be corrected by hand.", "predict", (str(study.run), str(study.dataset.root))
+            ),
+        ),
+        method=f"{plural(len(seen), 'image')} of {count(len(unlabelled))} without annotation: the IoU that the model's "
+        "probabilities say it misses, times the distance to the images before it (brightness, contrast, sharpness, "
+        "colour, size).",
+    )
+
+
+def _looked(study: Study, record: Record) -> tuple[float | None, list[float]]:
+    """Return risk and facts of an image.
+
+    Raises:
+        MaskwrightError: it cannot be read, or does not fit the model.
+    """
+    image = read_image(record.image)
+    study.predictor.check(image)
+    size = (image.shape[0], image.shape[1])
+    labels, confidence = pixel_labels(study.predictor.result(image, confidence=True), size, study.classes)
+    found = image_facts(image)
+    risk = None if labels is None or confidence is None else expected_risk(labels, confidence, len(study.classes))
+    return risk, [found.get(name, 0.0) for name in FACTS]
