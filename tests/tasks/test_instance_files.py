@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +257,10 @@ def test_an_image_without_an_object(kind: str, tmp_path: Path) -> None:
     elif path.suffix == ".csv":
         assert path.read_text().startswith("id,class,score,touches_border,area_px2,")
         assert path.read_text().count("\n") == 1
+    elif path.suffix == ".gpkg":
+        with closing(sqlite3.connect(path)) as base:
+            assert base.execute("SELECT count(*), max(id) FROM outlines").fetchone() == (0, None)
+            assert base.execute("SELECT min_x, max_y FROM gpkg_contents").fetchone() == (None, None)
     else:
         content = json.loads(path.read_text())
         assert content.get("features", content.get("annotations")) == []
