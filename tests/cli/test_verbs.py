@@ -203,11 +203,18 @@ def test_scores_say_of_which_scenes_alone_they_speak(scores: Scores, capsys: pyt
 
 
 def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str]) -> None:
-    image = SimpleNamespace(source=Path("a.png"), page=None, files={"mask": Path("p/masks/a.png")}, summary={"Sky": 4})
+    image = SimpleNamespace(
+        source=Path("a.png"), page=None, files={"mask": Path("p/masks/a.png")}, summary={"Sky": 4}, risk=0.12345
+    )
     failure = SimpleNamespace(path=Path("b.png"), reason="b.png cannot be read: it is cut")
     calls: list = []
     outcome = SimpleNamespace(
-        outputs=(Path("p/masks/a.png"),), failures=[failure], images=(image,), notes=("d is a data set",), videos=()
+        outputs=(Path("p/masks/a.png"),),
+        failures=[failure],
+        images=(image,),
+        notes=("d is a data set",),
+        videos=(),
+        rejected=None,
     )
     asked: list = []
     stand_in("maskwright.workflows.predict", predict=record(calls, outcome), opened=record(asked, ("model", None)))
@@ -230,7 +237,7 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     document = json.loads(capsys.readouterr().out)
     assert document["outputs"] == ["p/masks/a.png"]
     assert document["images"] == [
-        {"source": "a.png", "page": None, "files": {"mask": "p/masks/a.png"}, "summary": {"Sky": 4}}
+        {"source": "a.png", "page": None, "files": {"mask": "p/masks/a.png"}, "summary": {"Sky": 4}, "risk": 0.1235}
     ]
     assert document["failures"] == [{"path": "b.png", "reason": "b.png cannot be read: it is cut"}]
     assert document["notes"] == ["d is a data set"]

@@ -52,6 +52,5 @@ def test_images_without_annotation_are_ranked(place: Path) -> None:
         assert cv2.imwrite(str(root / "images" / "train" / f"new{number}.png"), toy.picture(900 + number)[0])
     found = mw.diagnose(place / "run", root, out=place / "next", budget="20s", question=["label-next"])
     answer = next(entry for entry in found.answers["more-data"] if entry.key == "label-next")
-    print(answer.verdict)
     assert len(answer.grids[0].rows) == 5
     assert all("new" in str(row[1]) for row in answer.grids[0].rows)

@@ -35,15 +35,19 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let rungs of a moment count, and no measurement of a busy machine decide how many there are."""
+    """Let rungs of a moment count, end soon, and let no measurement of a busy machine decide anything."""
     monkeypatch.setattr(searching, "LEAST_SECONDS", 0.01)
     monkeypatch.setattr(searching, "LEAST_STEPS", 0)
     monkeypatch.setattr(searching, "ladder", lambda *_: (searching.Rung(0.3, 3), searching.Rung(0.9, 2)))
     monkeypatch.setattr(searching.Search, "_in_time", lambda _search, _job: True)
+    go_on = tuning.go_on
+    monkeypatch.setattr(
+        tuning, "go_on", lambda trial, plan, run, _seconds, _reserved: go_on(trial, plan, run, 2.0, 1.0)
+    )
 
 
 def request(*settings: str) -> mw.PlanRequest:
-    return toy.request(*settings, steps=None, budget=12)
+    return toy.request(*settings, steps=None, budget=300)
 
 
 def test_the_result_is_a_run_like_any_other(data: Path, tmp_path: Path) -> None:
@@ -146,10 +150,18 @@ def test_without_time_for_a_search_the_plan_is_trained(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(searching, "ladder", lambda *_: ())
+    plans = []
+
+    def decided(search: searching.Search) -> object:
+        plans.append(tuning._final_plan(search, 0))
+        return tuning._result(search)
+
+    monkeypatch.setattr(tuning, "_trained", decided)
     result = mw.tune(data, request(), out=tmp_path / "run")
     assert result.gains is None
     assert "the plan is kept" in result.sentence()
-    assert read_plan(result.run / "plan.yaml").optim.schedule == "cosine"
+    assert plans == [read_plan(result.run / "plan.yaml")]
+    assert plans[0].optim.schedule == "cosine"
 
 
 def test_what_cannot_be_searched_is_refused(data: Path, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ After Northcutt, Jiang, Chuang 2021, "Confident Learning: Estimating Uncertainty
 suspected if the probability of another class exceeds what the model usually gives to pixels that it reads as that class
 and that are annotated so. Where we differ: pixels near a border of the annotation do not count, because annotators
 differ by a few pixels there; neighbours with the same two readings are one region; and readings of a class that the
-model gets wrong too often when it is sure do not count, because these are errors of the model.
+model gets wrong too often when it is sure do not count, nor do annotations of a class that it misses too often, because
+these are errors of the model.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ SURE = 0.8
 """Least confidence of a suspected pixel."""
 RIGHT = 0.9
 """Share of the pixels read as a class with such confidence that must be annotated so."""
+FOUND = 0.5
+"""Recall that a class must have before its annotation is doubted."""
 LEAST_PIXELS = 30
 
 
@@ -83,11 +86,24 @@ def sureness(
     return np.where(counts[:, 0] >= RIGHT * np.maximum(counts[:, 1], 1), least, np.inf)
 
 
+def recognised(
+    maps: Sequence[tuple[NDArray[np.uint8], NDArray[np.floating], NDArray[np.uint8]]], classes: int
+) -> NDArray[np.bool_]:
+    """Return which classes (K,) the model finds often enough that their annotation can be doubted."""
+    counts = np.zeros((classes, 2))
+    for labels, _, truth in maps:
+        known = truth != IGNORE
+        counts[:, 0] += np.bincount(truth[known & (labels == truth)], minlength=classes)[:classes]
+        counts[:, 1] += np.bincount(truth[known], minlength=classes)[:classes]
+    return np.asarray((counts[:, 1] > 0) & (counts[:, 0] >= FOUND * counts[:, 1]))
+
+
 def suspects(
     labels: NDArray[np.uint8],
     confidence: NDArray[np.floating],
     truth: NDArray[np.uint8],
     least: NDArray[np.float64],
+    doubted: NDArray[np.bool_],
 ) -> list[Suspect]:
     """Return the regions of one image whose annotation is likely wrong, the largest weight first.
 
@@ -96,9 +112,11 @@ def suspects(
         confidence: (H, W) probability of these.
         truth: (H, W) class indices, or `IGNORE`.
         least: (K,) of `sureness`.
+        doubted: (K,) of `recognised`.
     """
     classes = len(least)
-    known = (truth != IGNORE) & (labels < classes) & (labels != truth)
+    known = (truth < classes) & (labels < classes) & (labels != truth)
+    known &= doubted[np.minimum(truth, classes - 1)]
     if not known.any():
         return []
     sure = known & (confidence >= least[np.minimum(labels, classes - 1)]) & (border_distance(truth) >= TOLERANCE)

@@ -54,10 +54,16 @@ class DiagnoseResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the pictures as plain JSON."""
+        score = self.scores.score
         return {
             "answers": {name: [answer.to_json() for answer in part] for name, part in self.answers.items()},
             "next": [answer.key for answer, _ in self.next_steps],
-            "score": vars(self.scores.score) | {"metric": self.scores.headline_words},
+            "score": {
+                "metric": self.scores.headline_words,
+                "value": score.value,
+                "low": score.low,
+                "high": score.high,
+            },
             "notes": list(self.notes),
         }
 

@@ -9,17 +9,20 @@ import numpy as np
 
 from maskwright.core.answers import Answer, Cure, Drawing, Grid
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.records import ImageRef, MaskEdges, MaskFile, MaskLayers, Record
 from maskwright.core.seeds import generator
 from maskwright.core.text import count, listing, percent, plural
 from maskwright.data.readers import read_image
 from maskwright.diagnosis.image_facts import FACTS, image_facts
 from maskwright.diagnosis.label_order import expected_risk, order
+from maskwright.diagnosis.pixel_labels import pixel_labels
 from maskwright.ops.draw import to_rgb8
-from maskwright.workflows.diagnose_parts.study import pixel_labels
 from maskwright.workflows.evaluate_parts import scoring
 
 if TYPE_CHECKING:
-    from maskwright.core.records import Record
+    from pathlib import Path
+
+    from maskwright.core.records import Dataset
     from maskwright.workflows.diagnose_parts.study import Study
 
 SHOWN, DRAWN = 20, 4
@@ -30,7 +33,7 @@ QUESTION = "Which images should be labelled next?"
 
 def label_next(study: Study, deadline: float) -> Answer:
     """Rank the images without annotation by the model's own doubt and by how much they differ."""
-    unlabelled = [record for record in study.dataset.records if record.annotation is None]
+    unlabelled = without_annotation(study.dataset)
     if not unlabelled:
         why = "Every image of the data has an annotation: add images without one, and ask again."
         cure = Cure("Draft masks for new images, with how sure the model is of each.", "predict",
@@ -75,6 +78,43 @@ def label_next(study: Study, deadline: float) -> Answer:
         "probabilities say it misses, times the distance to the images before it (brightness, contrast, sharpness, "
         "colour, size).",
     )
+
+
+def without_annotation(dataset: Dataset) -> list[Record]:
+    """Return the images that have none: records, and files beside the images of other records.
+
+    Files in a folder that holds annotations too are left out: they may be masks without an image.
+    """
+    named = [record for record in dataset.records if record.annotation is None]
+    images = {record.image.path for record in dataset.records}
+    kinds: dict[Path, set[str]] = {}
+    for path in images:
+        kinds.setdefault(path.parent, set()).add(path.suffix)
+    for path in {path for record in dataset.records for path in _annotation_files(record)}:
+        kinds.pop(path.parent, None)
+    beside = [
+        path
+        for folder, suffixes in sorted(kinds.items())
+        for path in sorted(folder.iterdir())
+        if path.suffix in suffixes and path not in images
+    ]
+    found = [
+        Record(path.relative_to(dataset.root).as_posix(), ImageRef(path, reading=dataset.reading), None)
+        for path in beside
+        if path.is_relative_to(dataset.root)
+    ]
+    return [*named, *found]
+
+
+def _annotation_files(record: Record) -> list[Path]:
+    """Return the files of masks of a record; tables and text are no images."""
+    annotation = record.annotation.masks if isinstance(record.annotation, MaskEdges) else record.annotation
+    found = [record.objects.path] if record.objects is not None else []
+    if isinstance(annotation, MaskFile):
+        found.append(annotation.path)
+    elif isinstance(annotation, MaskLayers):
+        found += [layer.mask.path for layer in annotation.layers]
+    return found
 
 
 def _looked(study: Study, record: Record) -> tuple[float | None, list[float]]:

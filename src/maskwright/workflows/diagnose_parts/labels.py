@@ -35,8 +35,9 @@ def labels(study: Study) -> Answer:
         return Answer("labels", QUESTION, why, "open", cures=(cure,))
     maps = [_maps(look) for look in looks]
     least = label_errors.sureness(maps, len(study.classes))
+    doubted = label_errors.recognised(maps, len(study.classes))
     pairs = zip(looks, maps, strict=True)
-    found = [(look, entry) for look, part in pairs for entry in label_errors.suspects(*part, least)]
+    found = [(look, entry) for look, part in pairs for entry in label_errors.suspects(*part, least, doubted)]
     found.sort(key=lambda pair: -pair[1].weight)
     share = _share(looks, found)
     value = share.value or 0.0
@@ -66,8 +67,9 @@ def labels(study: Study) -> Answer:
         drawings=tuple(_drawn(study, look, entry) for look, entry in found[:DRAWN]),
         cures=cures if found else (),
         method=f"A region counts if the model reads another class with at least the confidence that is usual for that "
-        f"class, if at least {percent(label_errors.RIGHT, 0)} of such sure readings agree with the annotation, and "
-        f"beyond {label_errors.TOLERANCE:g} pixels from a border. Only held-out images: a model repeats the errors of "
+        f"class, if at least {percent(label_errors.RIGHT, 0)} of such sure readings agree with the annotation, "
+        f"if the model finds at least {percent(label_errors.FOUND, 0)} of the labelled class elsewhere, and beyond"
+        f" {label_errors.TOLERANCE:g} pixels from a border. Only held-out images: a model repeats the errors of "
         "the labels that it was trained on. To look at training images, train with another split and diagnose again.",
     )
 
@@ -85,11 +87,16 @@ def _share(looks: list[Look], found: list[tuple[Look, Suspect]]) -> Figure:
         pixels[look.record.id] += entry.pixels
     rows = np.array([[pixels[look.record.id], look.truth.size] for look in looks], np.float64)
     totals, sizes = by_group(rows, [look.record.group for look in looks])
-    low, high = intervals(totals, sizes, lambda sums: sums[:, :1] / sums[:, 1:], np.ones(1))
+    low, high = intervals(totals, sizes, _ratio, np.ones(1))
     known = not np.isnan(low[0])
     value = float(rows[:, 0].sum() / rows[:, 1].sum())
     ends = (float(low[0]), float(high[0])) if known else (None, None)
     return Figure("pixels that may be labelled wrongly", value, *ends)
+
+
+def _ratio(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(sums[:, :1] / sums[:, 1:])
 
 
 def _table(study: Study, found: list[tuple[Look, Suspect]]) -> Grid:

@@ -233,7 +233,7 @@ def _limits(setup: Setup, steps: int) -> str:
 
 
 def _cures(study: Study) -> tuple[Cure, ...]:
-    why = "Draft masks for images without labels, to be corrected by hand; `label-next` says which to take first."
+    why = "Draft masks for images without labels, to be corrected by hand; label-next says which to take first."
     return (Cure(why, "predict", (str(study.run), "FOLDER")),)
 
 

@@ -31,18 +31,17 @@ def _see(why: str, verb: str, *arguments: str, **options: str) -> Cure:
 QUESTIONS: dict[int, Question] = {
     1: Question(
         "Which kernel size, activation, optimiser and loss suit this task?",
-        cures=(_see("The plan says what it chose and why, with the figure it rests on.", "plan", "DATA"),),
+        cures=(
+            _see("The plan says what it chose and why, with the figure it rests on.", "plan", "DATA"),
+            _see("Other choices are tried on this data, and taken only if they win on other images.", "tune", "DATA"),
+        ),
     ),
     2: Question(
         "Which model suits this data, budget and machine?",
         cures=(
             _see("The plan names a model for this data, budget and machine, and says why.", "plan", "DATA"),
-            _see(
-                "Another model is trained in the same time; its report shows the same scores.",
-                "train",
-                "DATA",
-                model="unet",
-            ),
+            _see("Models are among what is tried on this data.", "tune", "DATA"),
+            _see("Finished runs are compared on the same images, with intervals.", "compare", "RUN", "RUN"),
         ),
     ),
     3: Question("The classes are imbalanced: what should I do?", ("imbalance",)),
@@ -61,7 +60,7 @@ QUESTIONS: dict[int, Question] = {
     12: Question("It does worse on new data: how is it updated?", ("shift",)),
     13: Question(
         "Do hyper-parameters need tuning for this data?",
-        cures=(_see("The plan says what it chose for this data, and why.", "plan", "DATA"),),
+        cures=(_see("Says what tuning gains on images that did not rank.", "tune", "DATA"),),
     ),
     14: Question(
         "How can it be made smaller or faster?",
