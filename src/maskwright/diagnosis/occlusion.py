@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from maskwright.diagnosis.region import Region
 
 SHARES = (0.05, 0.1, 0.2)
-"""Shares of the image that the deletion test removes."""
+"""Shares of the image that the deletion test removes, one after the other."""
 GRID = 7
 """Cells of a random mask along each side, as in RISE."""
 RANDOM = 19
@@ -129,26 +129,30 @@ class Deletion:
         return self.chance <= 0.05 and self.excess > 0
 
 
-def random_losses(region: Region, rng: np.random.Generator, number: int = RANDOM) -> NDArray[np.float64]:
+def random_losses(
+    region: Region, rng: np.random.Generator, shares: Sequence[float] = SHARES, number: int = RANDOM
+) -> NDArray[np.float64]:
     """Return what removing blobs at random places loses, (number,)."""
     fields = [_random_field(rng.random((GRID + 1, GRID + 1), np.float32), region.size, rng) for _ in range(number)]
-    return np.array([loss(region, field) for field in fields])
+    return np.array([loss(region, field, shares) for field in fields])
 
 
-def deletion(region: Region, values: NDArray[np.float32], random: NDArray[np.float64]) -> Deletion:
+def deletion(
+    region: Region, values: NDArray[np.float32], random: NDArray[np.float64], shares: Sequence[float] = SHARES
+) -> Deletion:
     """Compare a map (H, W) with removing random places, whose losses are given."""
-    lost = loss(region, values)
+    lost = loss(region, values, shares)
     low, high = np.quantile(lost - random, (0.025, 0.975))
     chance = (1 + np.count_nonzero(random >= lost)) / (1 + len(random))
     return Deletion(lost, float(random.mean()), lost - float(random.mean()), float(low), float(high), chance)
 
 
-def loss(region: Region, values: NDArray[np.float32]) -> float:
-    """Remove the pixels with the largest values (H, W), and return how far the score falls, averaged over `SHARES`."""
+def loss(region: Region, values: NDArray[np.float32], shares: Sequence[float] = SHARES) -> float:
+    """Remove the pixels with the largest values (H, W), and return how far the score falls, averaged over shares."""
     filling = low_pass(region.image)
     order = np.argsort(-values, axis=None, kind="stable")
     falls = []
-    for share in SHARES:
+    for share in shares:
         gone = np.zeros(values.size, np.float32)
         gone[order[: max(1, round(share * values.size))]] = 1
         falls.append(region.base - region.held(removed(region.image, gone.reshape(values.shape), filling)).probability)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from maskwright.diagnosis.region import Region
     from maskwright.workflows.diagnose_parts.study import Study
 
-ALONG = (8, 6)
-"""Patches along the shorter side: the second where time is short."""
+EFFORTS = {300: (8, occlusion.SHARES), 140: (6, (0.1,)), 75: (4, (0.1,))}
+"""Predictions that there is time for -> patches along the shorter side, and shares that the deletion test removes."""
 MASKS = 200
 FEWEST_MASKS = 80
 SCRAMBLED = 5
@@ -54,36 +54,54 @@ class Shown:
 
 
 def tested_maps(study: Study, region: Region, deadline: float) -> tuple[list[Shown], list[Patch]]:
-    """Make the maps that there is time for, test them, and return the patches of the occlusion too."""
+    """Make the maps that there is time for, test them, and return the patches of the occlusion too.
+
+    Returns:
+        Nothing if there is no time for even the coarsest test.
+    """
     rng = generator(study.request.seed, "explanation")
     report = study.progress("explain a region")
-    started = time.monotonic()
-    assert region.base >= 0  # predicts once, which tells how long that takes
-    each = max(time.monotonic() - started, 1e-4)
-    spare = (deadline - started) / each
-    along = ALONG[0] if spare > 400 else ALONG[1]
+    each = seconds_each(region)
+    spare = (deadline - time.monotonic()) / each
+    effort = next((effort for least, effort in EFFORTS.items() if spare >= least), None)
+    if effort is None:
+        return [], []
+    along, shares = effort
     patches = occlusion.patches(region, along)
     report(1, 4)
-    random = occlusion.random_losses(region, rng)
+    random = occlusion.random_losses(region, rng, shares)
     report(2, 4)
     network = cam.open_network(region.predictor)
     other = None if network is None else region.with_predictor(cam.scrambled(region.predictor, study.request.seed))
     values = occlusion.occlusion_map(region.size, patches)
     alike = None
     if other is not None:
-        alike = cam.similarity(values, occlusion.occlusion_map(region.size, occlusion.patches(other, ALONG[1])))
-    found = [Shown("occlusion", values, alike, occlusion.deletion(region, values, random))]
+        coarse = occlusion.patches(other, min(along, 6))
+        alike = cam.similarity(values, occlusion.occlusion_map(region.size, coarse))
+    found = [Shown("occlusion", values, alike, occlusion.deletion(region, values, random, shares))]
     report(3, 4)
     if network is not None:
-        found += _of_gradients(study, region, random)
+        found += _of_gradients(study, region, random, shares)
     masks = min(MASKS, int((deadline - time.monotonic()) / each / 1.6))
     if masks >= FEWEST_MASKS:
-        found += _of_masks(region, other, masks, rng, random, deadline)
+        map_of_masks = _of_masks(region, other, masks, rng, deadline)
+        if map_of_masks is not None:
+            found.append(Shown("RISE", *map_of_masks, occlusion.deletion(region, map_of_masks[0], random, shares)))
     report(4, 4)
     return found, patches
 
 
-def _of_gradients(study: Study, region: Region, random: NDArray[np.float64]) -> list[Shown]:
+def seconds_each(region: Region) -> float:
+    """Return how long one prediction takes, of two, the faster one."""
+    taken = []
+    for _ in range(2):
+        started = time.monotonic()
+        region.held(region.image)
+        taken.append(time.monotonic() - started)
+    return max(min(taken), 1e-4)
+
+
+def _of_gradients(study: Study, region: Region, random: NDArray[np.float64], shares: tuple[float, ...]) -> list[Shown]:
     """Make and test the class activation maps."""
     network = cam.open_network(region.predictor)
     assert network is not None
@@ -96,25 +114,17 @@ def _of_gradients(study: Study, region: Region, random: NDArray[np.float64]) -> 
         for name, values in cam.class_activation(other, network).items():
             alike[name].append(cam.similarity(maps[name], values))
     return [
-        Shown(name, values, float(np.mean(alike[name])), occlusion.deletion(region, values, random))
+        Shown(name, values, float(np.mean(alike[name])), occlusion.deletion(region, values, random, shares))
         for name, values in maps.items()
     ]
 
 
 def _of_masks(
-    region: Region,
-    other: Region | None,
-    masks: int,
-    rng: np.random.Generator,
-    random: NDArray[np.float64],
-    deadline: float,
-) -> list[Shown]:
-    """Make and test the map of RISE; none if the time was too short."""
+    region: Region, other: Region | None, masks: int, rng: np.random.Generator, deadline: float
+) -> tuple[NDArray[np.float32], float | None] | None:
+    """Return the map of RISE, and how like that of scrambled weights it is; None if the time was too short."""
     values = occlusion.rise(region, masks, rng, deadline)
-    if values is None:
-        return []
-    alike = None
-    if other is not None:
-        scrambled = occlusion.rise(other, max(FEWEST_MASKS // 2, masks // 3), rng, deadline)
-        alike = 1.0 if scrambled is None else cam.similarity(values, scrambled)
-    return [Shown("RISE", values, alike, occlusion.deletion(region, values, random))]
+    if values is None or other is None:
+        return None if values is None else (values, None)
+    scrambled = occlusion.rise(other, masks // 2, rng, deadline)
+    return None if scrambled is None else (values, cam.similarity(values, scrambled))

@@ -14,7 +14,7 @@ from maskwright.diagnosis import cam, occlusion
 from maskwright.diagnosis.receptive_field import receptive_field
 from maskwright.diagnosis.region import low_pass, window
 from maskwright.workflows.diagnose_parts.donors import sample_of
-from maskwright.workflows.diagnose_parts.explained_maps import tested_maps
+from maskwright.workflows.diagnose_parts.explained_maps import EFFORTS, seconds_each, tested_maps
 from maskwright.workflows.diagnose_parts.explained_region import chosen_region
 
 if TYPE_CHECKING:
@@ -50,7 +50,15 @@ def explanation(study: Study, deadline: float) -> Iterator[Answer]:
     else:
         until = deadline - 0.1 * max(0.0, deadline - time.monotonic())
         shown, patches = tested_maps(study, region, until)
-        yield _explained(study, region, record, at, shown, patches)
+        if patches:
+            yield _explained(study, region, record, at, shown, patches)
+        else:
+            least = min(EFFORTS) * seconds_each(region)
+            words = (
+                f"There was no time for it: it takes {least:.0f} s at least. Give more (`budget`), or ask for it alone."
+            )
+            cure = Cure("Asks for it alone:", "diagnose", _data(study), {"question": "explanation"})
+            yield Answer("explanation", QUESTION, words, "open", cures=(cure,))
     yield _field(study, predictor)
 
 
@@ -91,6 +99,10 @@ def _explained(
         cures=_cures(study),
         method=METHOD,
     )
+
+
+def _data(study: Study) -> tuple[str, str]:
+    return str(study.run), str(study.dataset.root)
 
 
 def _class_name(region: Region) -> str:
@@ -167,8 +179,8 @@ def _counterfactuals(region: Region, patches: list[Patch]) -> Grid:
 def _cures(study: Study) -> tuple[Cure, ...]:
     if study.request.at is not None:
         return ()
-    options = {"question": "explanation", "at": "X,Y", "image": "ID"}
-    return (Cure("Explains any other region:", "diagnose", (str(study.run), str(study.dataset.root)), options),)
+    options = {"question": "explanation", "at": "120,80", "image": study.looks[0].record.id}
+    return (Cure("Explains any other region:", "diagnose", _data(study), options),)
 
 
 def _field(study: Study, predictor: Predictor) -> Answer:
