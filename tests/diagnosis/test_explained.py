@@ -16,7 +16,7 @@ from maskwright.core.seeds import generator
 from maskwright.diagnosis import cam, occlusion
 from maskwright.diagnosis.heat import heat
 from maskwright.diagnosis.receptive_field import radius, receptive_field
-from maskwright.diagnosis.region import Region, low_pass, region_at, removed, window
+from maskwright.diagnosis.region import Region, low_pass, plain, region_at, removed, window
 from maskwright.inference.predictor import Predictor
 from maskwright.models.backbones.base import Backbone
 from maskwright.models.bundle import Card, CardClasses
@@ -85,7 +85,7 @@ def test_the_region_is_the_disc_with_its_class(region: Region, image: np.ndarray
     assert region.index == 1
     disc = image[..., 1] > 0
     assert (region.mask & disc).sum() / (region.mask | disc).sum() > 0.85
-    assert region.base > 0.9
+    assert region.base > 0.85
 
 
 def in_patch(values: np.ndarray) -> bool:
@@ -107,10 +107,16 @@ def test_occlusion_finds_the_patch_and_the_disc(region: Region) -> None:
     found = occlusion.patches(region, 4)
     assert len(found) == 16
     losses = {(patch.rows.start // 16, patch.columns.start // 16): patch for patch in found}
-    assert losses[0, 2].lost > 0.3
+    assert losses[0, 2].lost > 0.1
     assert losses[3, 3].lost == pytest.approx(0, abs=1e-4)
-    outside = np.where(region.mask, -np.inf, occlusion.occlusion_map(region.size, found))
-    assert outside[PATCH].max() > 0.5 * losses[0, 2].lost
+    assert occlusion.occlusion_map(region.size, found)[7, 39] == pytest.approx(losses[0, 2].lost, rel=0.15)
+
+
+def test_overlapping_patches_cover_a_cause_of_their_size(region: Region) -> None:
+    found = occlusion.patches(region, 3, twice=True)
+    assert len(found) == 25
+    assert max(patch.lost for patch in found) > 0.5
+    assert in_patch(np.where(region.mask, -np.inf, occlusion.occlusion_map(region.size, found)))
 
 
 def test_rise_marks_the_patch_more_than_the_rest(region: Region) -> None:
@@ -118,7 +124,8 @@ def test_rise_marks_the_patch_more_than_the_rest(region: Region) -> None:
     assert values is not None
     elsewhere = ~region.mask
     elsewhere[PATCH] = False
-    assert values[PATCH].mean() > values[elsewhere].mean() + 3 * abs(values[elsewhere].mean())
+    assert values[PATCH].mean() > 0.05
+    assert abs(values[elsewhere].mean()) < 0.5 * values[PATCH].mean()
 
 
 def test_rise_without_time_gives_nothing(region: Region) -> None:
@@ -133,7 +140,7 @@ def test_deletion_passes_the_cause_and_refuses_a_corner(region: Region) -> None:
     assert occlusion.deletion(region, right, random).passed
     refused = occlusion.deletion(region, wrong, random)
     assert not refused.passed
-    assert refused.lost == pytest.approx(0, abs=0.02)
+    assert refused.lost < 0.1
 
 
 def test_chance_of_the_deletion_test_by_hand(region: Region) -> None:
@@ -168,6 +175,12 @@ def test_removing_keeps_type_and_light(image: np.ndarray) -> None:
     assert abs(float(changed.mean()) - float(image.mean())) < 1.5
     assert changed.std() < image.std()
     np.testing.assert_array_equal(removed(image, 0 * gone, low_pass(image)), image)
+
+
+def test_a_place_is_filled_with_the_median_colour_and_nothing_of_a_rare_one() -> None:
+    image = np.full((10, 10, 2), (7, 90), np.uint16)
+    image[:3] = 60000
+    assert (removed(image, np.ones((10, 10), np.float32), plain(image)) == (7, 90)).all()
 
 
 def test_the_window_holds_the_point_and_stays_inside(predictor: Predictor) -> None:

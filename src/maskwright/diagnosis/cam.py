@@ -1,10 +1,10 @@
 """Class activation maps of a region, and the test with randomised weights. Knows PyTorch's networks that emit maps.
 
 Seg-Grad-CAM: Vinogradova, Dibrov, Myers 2020, "Towards Interpretable Semantic Segmentation via Gradient-weighted Class
-Activation Mapping": the logits of a class are summed over a region, and each feature of the coarsest level is weighted
+Activation Mapping": the logits of a class are summed over a region, and each feature of a coarse level is weighted
 by the mean of its gradient. HiResCAM: Draelos and Carin 2020, "Use HiResCAM instead of Grad-CAM for faithful
 explanations of convolutional neural networks": each place is weighted by its own gradient. Where we differ: what is
-summed is the logit less that of the likeliest other class, so that the map shows why the region is this and not that.
+summed is the logit less that of `Region.rival`, so that the map shows why the region is this and not that.
 
 Adebayo et al. 2018, "Sanity Checks for Saliency Maps": a map that stays the same when the weights are scrambled shows
 the image, and not what the network has learnt.
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 SIMILAR = 0.5
 """Rank correlation with the map of scrambled weights from which on a map says nothing about the network."""
+CELLS = 8
+"""Fewest cells along the shorter side of a level of the network that gives a map."""
 COARSE = 16
 """Cells along each side at which maps are compared."""
 
@@ -56,54 +58,45 @@ def prepared(predictor: Predictor, image: NDArray[Any]) -> Tensor:
 
 def class_activation(region: Region, network: Segmenter) -> dict[str, NDArray[np.float32]]:
     """Return the maps of Seg-Grad-CAM and HiResCAM of a region, each float32 (H, W), 0 and more."""
-    pixels = prepared(region.predictor, region.image)
+    pixels = prepared(region.predictor, region.image).requires_grad_()
     size = pixels.shape[2], pixels.shape[3]
-    inside = torch.from_numpy(cv2.resize(region.mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)).to(
-        pixels.device
-    )
-    leaves: list[Tensor] = []
+    inside = cv2.resize(region.mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA)
+    levels: list[Tensor] = []
 
-    def detached(_module: torch.nn.Module, _given: Any, levels: list[Tensor]) -> list[Tensor]:
-        leaves.extend(level.detach().clone().requires_grad_() for level in levels)
-        return [leaf.clone() for leaf in leaves]  # what follows may change its input in place
+    def kept(_module: torch.nn.Module, _given: Any, found: list[Tensor]) -> list[Tensor]:
+        levels.extend(found)
+        return [level.clone() for level in found]  # what follows may change its input in place
 
-    hook = network.backbone.register_forward_hook(detached)
+    hook = network.backbone.register_forward_hook(kept)
     try:
         with torch.enable_grad():
             logits = cast("Tensor", network(pixels))[0]
-            deep = leaves[-1]
-            (gradient,) = torch.autograd.grad((margin(logits, region, inside) * inside).sum(), deep)
+            level = _level(network, size)
+            score = (margin(logits, region) * torch.from_numpy(inside).to(logits.device)).sum()
+            (gradient,) = torch.autograd.grad(score, levels[level])
     finally:
         hook.remove()
-    gradient, features = gradient[0], deep.detach()[0]
-    stride = network.backbone.reductions[-1]
+    gradient, features = gradient[0], levels[level].detach()[0]
     found = {
         "Seg-Grad-CAM": (gradient.mean((1, 2), keepdim=True) * features).sum(0),
         "HiResCAM": (gradient * features).sum(0),
     }
+    stride = network.backbone.reductions[level]
     return {name: _enlarged(values.relu(), stride, size, region.size) for name, values in found.items()}
 
 
-def margin(logits: Tensor, region: Region, inside: Tensor) -> Tensor:
-    """Return the logit of the region's class (h, w) less that of its likeliest rival over the region.
+def _level(network: Segmenter, size: tuple[int, int]) -> int:
+    """Return the coarsest level that still has `CELLS` cells along the shorter side; the finest if none has."""
+    reductions = network.backbone.reductions
+    return max((place for place, stride in enumerate(reductions) if min(size) >= CELLS * stride), default=0)
 
-    The rival is another class of things that are there, if there is one, and the background only if there is none.
 
-    Args:
-        logits: (C, h, w) of all groups of channels.
-        region: says which class.
-        inside: (h, w), 1 inside of the region.
-    """
+def margin(logits: Tensor, region: Region) -> Tensor:
+    """Return the logit of the region's class (h, w) less that of its rival, of logits (C, h, w) of all channels."""
     where = places(region.predictor.card.channels)
     logits = logits[where[CLASS_GROUP] if CLASS_GROUP in where else where[EDGE_GROUP]]
-    if len(logits) == 1:
-        return logits[0]
-    strength = (logits.detach() * inside).sum((1, 2))
-    strength[region.index] = -torch.inf
-    background = region.predictor.classes.background
-    if background is not None and len(logits) > 2:
-        strength[background] = -torch.inf
-    return logits[region.index] - logits[int(strength.argmax())]
+    own = logits[region.index]
+    return own if region.rival is None else own - logits[region.rival]
 
 
 def scrambled(predictor: Predictor, seed: int) -> Predictor:

@@ -3,7 +3,7 @@
 Occlusion: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks". RISE: Petsiuk, Das, Saenko
 2018, "RISE: Randomized Input Sampling for Explanation of Black-box Models", whose deletion test is used for all maps.
 Where we differ: the score is the mean probability of a class over a region, and what is removed is filled with the
-coarse light and colour around it, because black would be an object of its own.
+median colour of the image, because black would be an object of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from maskwright.diagnosis.region import low_pass, removed
+from maskwright.diagnosis.region import plain, removed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,16 +48,19 @@ class Patch:
     changed: float
 
 
-def patches(region: Region, along: int, filling: NDArray[np.float32] | None = None) -> list[Patch]:
+def patches(
+    region: Region, along: int, filling: NDArray[np.float32] | None = None, *, twice: bool = False
+) -> list[Patch]:
     """Remove square patches of the image one at a time.
 
     Args:
         region: what is looked at.
         along: patches along the shorter side.
-        filling: float32 like the image, put in their place; None for what a low pass leaves of the image.
+        filling: float32 like the image, put in their place; None for its median colour.
+        twice: patches overlap by half, so that one of them covers most of what they are large enough for.
     """
-    filling = low_pass(region.image) if filling is None else filling
-    return [without(region, place, filling) for place in _grid(region.size, along)]
+    filling = plain(region.image) if filling is None else filling
+    return [without(region, place, filling) for place in _grid(region.size, along, twice=twice)]
 
 
 def without(region: Region, place: tuple[slice, slice], filling: NDArray[np.float32]) -> Patch:
@@ -69,12 +72,29 @@ def without(region: Region, place: tuple[slice, slice], filling: NDArray[np.floa
 
 
 def occlusion_map(size: tuple[int, int], found: Sequence[Patch]) -> NDArray[np.float32]:
-    """Return what each pixel's patch was worth, float32 (H, W), smooth between patches."""
-    values = np.zeros(size, np.float32)
-    for patch in found:
-        values[patch.rows, patch.columns] = patch.lost
-    side = max(1.0, (found[0].rows.stop - found[0].rows.start) / 3)
-    return np.asarray(cv2.GaussianBlur(values, (0, 0), side, borderType=cv2.BORDER_REFLECT), np.float32)
+    """Return what patches were worth, at their centres and interpolated between them, summed over sizes, (H, W)."""
+    total = np.zeros(size, np.float32)
+    for rank in {_rank(size, patch) for patch in found}:
+        alike = [patch for patch in found if _rank(size, patch) == rank]
+        steps = [_step([getattr(patch, axis) for patch in alike]) for axis in ("rows", "columns")]
+        for patch in alike:
+            hats = [
+                np.maximum(0, 1 - np.abs(np.arange(side) - (part.start + part.stop - 1) / 2) / step)
+                for side, part, step in zip(size, (patch.rows, patch.columns), steps, strict=True)
+            ]
+            total += patch.lost * np.outer(*hats).astype(np.float32)
+    return total
+
+
+def _step(parts: list[slice]) -> float:
+    """Return the distance between neighbouring patches along one axis; their length if there is only one."""
+    starts = np.unique([part.start for part in parts])
+    return float(np.diff(starts).max()) if len(starts) > 1 else float(parts[0].stop - parts[0].start)
+
+
+def _rank(size: tuple[int, int], patch: Patch) -> int:
+    """Return how many such patches fit along the shorter side."""
+    return round(min(size) / max(1, min(patch.rows.stop - patch.rows.start, patch.columns.stop - patch.columns.start)))
 
 
 def rise(region: Region, masks: int, rng: np.random.Generator, deadline: float) -> NDArray[np.float32] | None:
@@ -89,7 +109,7 @@ def rise(region: Region, masks: int, rng: np.random.Generator, deadline: float) 
     Returns:
         The covariance of score and mask, in units of the score; None if fewer than half of the masks were in time.
     """
-    filling = low_pass(region.image)
+    filling = plain(region.image)
     total, weighted, scores = np.zeros(region.size), np.zeros(region.size), []
     for _ in range(masks):
         if time.monotonic() > deadline:
@@ -149,7 +169,7 @@ def deletion(
 
 def loss(region: Region, values: NDArray[np.float32], shares: Sequence[float] = SHARES) -> float:
     """Remove the pixels with the largest values (H, W), and return how far the score falls, averaged over shares."""
-    filling = low_pass(region.image)
+    filling = plain(region.image)
     order = np.argsort(-values, axis=None, kind="stable")
     falls = []
     for share in shares:
@@ -159,16 +179,15 @@ def loss(region: Region, values: NDArray[np.float32], shares: Sequence[float] = 
     return float(np.mean(falls))
 
 
-def _grid(size: tuple[int, int], along: int) -> list[tuple[slice, slice]]:
+def _grid(size: tuple[int, int], along: int, *, twice: bool = False) -> list[tuple[slice, slice]]:
     """Return rows and columns of patches that cover an image of `size`, about square."""
-    counts = [max(1, round(along * side / min(size))) for side in size]
-    ends = [np.round(np.linspace(0, side, count + 1)).astype(int) for side, count in zip(size, counts, strict=True)]
-    return [
-        (slice(int(top), int(bottom)), slice(int(left), int(right)))
-        for top, bottom in zip(ends[0][:-1], ends[0][1:], strict=True)
-        for left, right in zip(ends[1][:-1], ends[1][1:], strict=True)
-        if bottom > top and right > left
-    ]
+    parts = []
+    for side in size:
+        count = max(1, round(along * side / min(size)))
+        length = -(-side // count)
+        starts = np.linspace(0, side - length, 2 * count - 1 if twice else count).round().astype(int)
+        parts.append([slice(int(start), int(start) + length) for start in starts])
+    return [(rows, columns) for rows in parts[0] for columns in parts[1]]
 
 
 def _random_field(cells: NDArray[np.float32], size: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float32]:

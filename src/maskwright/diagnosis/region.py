@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from maskwright.inference.predictor import Predictor
 
 CELLS = 4
-"""Cells along each side of the image whose means fill what is removed: they keep light, and no texture."""
+"""Cells along each side of the image whose means are its coarse colour."""
+
+
+FLOOR = 0.01
+"""Added to probabilities that are compared: where both classes are gone, neither has won."""
 
 
 class Support(NamedTuple):
@@ -42,7 +46,7 @@ class Held(NamedTuple):
     """What is left of a region in an altered image.
 
     Attributes:
-        probability: mean of the class over the region.
+        probability: of the class against its rival, mean over the region, 0..1; see `Region.rival`.
         kept: share of the region that still has the class.
     """
 
@@ -60,6 +64,8 @@ class Region:
         origin: (row, column) of its first pixel in the user's image.
         index: of the class; 0 for the edges of a network of edges.
         mask: bool (H, W), the pixels of the region.
+        rival: the likeliest other class there, against which the class is explained; the background only if there is
+            no other. None where a network tells nothing but whether a class is there.
     """
 
     predictor: Predictor
@@ -67,6 +73,7 @@ class Region:
     origin: tuple[int, int]
     index: int
     mask: NDArray[np.bool_]
+    rival: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -75,8 +82,11 @@ class Region:
 
     def held(self, image: NDArray[Any]) -> Held:
         """Return what is left of the region in an altered image (H, W) or (H, W, C)."""
-        found = supports(self.predictor, image)[self.index]
-        return Held(float(found.probability[self.mask].mean()), float(found.kept[self.mask].mean()))
+        found = supports(self.predictor, image)
+        own = found[self.index].probability[self.mask]
+        if self.rival is not None:
+            own = (own + FLOOR) / (own + found[self.rival].probability[self.mask] + 2 * FLOOR)
+        return Held(float(own.mean()), float(found[self.index].kept[self.mask].mean()))
 
     @cached_property
     def base(self) -> float:
@@ -85,7 +95,7 @@ class Region:
 
     def with_predictor(self, predictor: Predictor) -> Region:
         """Return the same region for another network."""
-        return Region(predictor, self.image, self.origin, self.index, self.mask)
+        return Region(predictor, self.image, self.origin, self.index, self.mask, self.rival)
 
 
 def region_at(predictor: Predictor, image: NDArray[Any], x: int, y: int) -> Region:
@@ -108,7 +118,17 @@ def region_at(predictor: Predictor, image: NDArray[Any], x: int, y: int) -> Regi
         row, column = near[np.square(near - (row, column)).sum(1).argmin()]
     _, parts = cv2.connectedComponents(kept.astype(np.uint8), connectivity=8)
     mask = np.asarray(kept & (parts == parts[row, column]))
-    return Region(predictor, part, (rows.start, columns.start), index, mask)
+    rival = _rival(predictor, found, index, mask)
+    return Region(predictor, part, (rows.start, columns.start), index, mask, rival)
+
+
+def _rival(predictor: Predictor, found: list[Support], index: int, mask: NDArray[np.bool_]) -> int | None:
+    """Return the likeliest other class over a region."""
+    if len(found) < 2 or emits_objects(predictor.card.channels) or not mask.any():
+        return None
+    others = [other for other in range(len(found)) if other != index]
+    things = [other for other in others if other != predictor.classes.background]
+    return max(things or others, key=lambda other: float(found[other].probability[mask].mean()))
 
 
 def window(predictor: Predictor, size: tuple[int, int], x: int, y: int) -> tuple[slice, slice]:
@@ -138,6 +158,15 @@ def supports(predictor: Predictor, image: NDArray[Any]) -> list[Support]:
         return [Support(maps[0], maps[0] >= 0.5)]
     best = maps.argmax(0)
     return [Support(values, best == index) for index, values in enumerate(maps)]
+
+
+def plain(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return an image, float32 of the same shape, of the median colour: what fills a place from which things are gone.
+
+    The mean, or a blurred copy, would keep some of the colour of what was removed.
+    """
+    middle = np.nanmedian(np.ma.filled(np.asarray(image, np.float32), np.nan), axis=(0, 1))
+    return np.ascontiguousarray(np.broadcast_to(np.nan_to_num(middle), image.shape), np.float32)
 
 
 def low_pass(image: NDArray[Any]) -> NDArray[np.float32]:

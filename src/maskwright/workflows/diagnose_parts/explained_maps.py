@@ -13,14 +13,18 @@ from maskwright.diagnosis import cam, occlusion
 from maskwright.diagnosis.heat import heat
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from maskwright.diagnosis.occlusion import Deletion, Patch
     from maskwright.diagnosis.region import Region
     from maskwright.workflows.diagnose_parts.study import Study
 
-EFFORTS = {300: (8, occlusion.SHARES), 140: (6, (0.1,)), 75: (4, (0.1,))}
-"""Predictions that there is time for -> patches along the shorter side, and shares that the deletion test removes."""
+SIZES = ((3, True), (6, False))
+"""Patches along the shorter side, and whether they overlap by half: large causes and small ones."""
+EFFORTS = {320: (SIZES, occlusion.SHARES), 150: (SIZES[:1], (0.1,)), 75: (((4, False),), (0.1,))}
+"""Predictions that there is time for -> sizes of patches, and shares of the image that the deletion test removes."""
 MASKS = 200
 FEWEST_MASKS = 80
 SCRAMBLED = 5
@@ -66,8 +70,8 @@ def tested_maps(study: Study, region: Region, deadline: float) -> tuple[list[Sho
     effort = next((effort for least, effort in EFFORTS.items() if spare >= least), None)
     if effort is None:
         return [], []
-    along, shares = effort
-    patches = occlusion.patches(region, along)
+    sizes, shares = effort
+    patches = _patches(region, sizes)
     report(1, 4)
     random = occlusion.random_losses(region, rng, shares)
     report(2, 4)
@@ -76,8 +80,7 @@ def tested_maps(study: Study, region: Region, deadline: float) -> tuple[list[Sho
     values = occlusion.occlusion_map(region.size, patches)
     alike = None
     if other is not None:
-        coarse = occlusion.patches(other, min(along, 6))
-        alike = cam.similarity(values, occlusion.occlusion_map(region.size, coarse))
+        alike = cam.similarity(values, occlusion.occlusion_map(region.size, _patches(other, sizes)))
     found = [Shown("occlusion", values, alike, occlusion.deletion(region, values, random, shares))]
     report(3, 4)
     if network is not None:
@@ -89,6 +92,10 @@ def tested_maps(study: Study, region: Region, deadline: float) -> tuple[list[Sho
             found.append(Shown("RISE", *map_of_masks, occlusion.deletion(region, map_of_masks[0], random, shares)))
     report(4, 4)
     return found, patches
+
+
+def _patches(region: Region, sizes: Sequence[tuple[int, bool]]) -> list[Patch]:
+    return [patch for along, twice in sizes for patch in occlusion.patches(region, along, twice=twice)]
 
 
 def seconds_each(region: Region) -> float:

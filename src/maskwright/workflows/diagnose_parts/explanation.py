@@ -12,7 +12,7 @@ from maskwright.core.channels import emits_objects
 from maskwright.core.text import listing, percent
 from maskwright.diagnosis import cam, occlusion
 from maskwright.diagnosis.receptive_field import receptive_field
-from maskwright.diagnosis.region import low_pass, window
+from maskwright.diagnosis.region import low_pass, plain, window
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows.diagnose_parts.donors import sample_of
 from maskwright.workflows.diagnose_parts.explained_maps import EFFORTS, seconds_each, tested_maps
@@ -34,7 +34,7 @@ QUESTION_FIELD = "How far does the model look?"
 PATCHES_SHOWN = 4
 FIELD_IMAGES = 6
 METHOD = (
-    "Parts of the image are replaced by its coarse light and colour, and the model is asked again (occlusion, RISE); "
+    "Parts of the image are replaced by its median colour, and the model is asked again (occlusion, RISE); "
     "gradients tell what the features of the network contribute (Seg-Grad-CAM, HiResCAM). A map is shown only if it "
     f"correlates by less than {cam.SIMILAR} with the map of the same network with scrambled weights, and if removing "
     f"what it marks loses more than each of {occlusion.RANDOM} removals at random places."
@@ -76,13 +76,13 @@ def _explained(
     name = _class_name(region)
     worst = max(patches, key=lambda patch: patch.lost)
     fillings = _fillings(study, region, record)
-    again = [occlusion.without(region, (worst.rows, worst.columns), filling) for filling in fillings.values()]
+    again = [occlusion.without(region, (worst.rows, worst.columns), filling) for filling in fillings]
     changed = [patch.changed for patch in again]
     row, column = (part.start + first for part, first in zip((worst.rows, worst.columns), region.origin, strict=True))
     outside = _outside(region, patches)
     passed = [entry for entry in shown if entry.trusted]
     words = (
-        f"In {record.id} the region at {at[0]},{at[1]} is taken for {name} (mean probability {percent(region.base)}). "
+        f"In {record.id} the region at {at[0]},{at[1]} is taken for {name}{_rather(region)}. "
         f"It depends most on the patch of {_size(worst)} px at {column},{row}: without it {_range(changed)} of the "
         f"region is something else. {percent(outside)} of what matters lies outside of the region. "
     )
@@ -118,6 +118,10 @@ def _class_name(region: Region) -> str:
     return "edge" if groups == {"edges"} else region.predictor.classes.names[region.index]
 
 
+def _rather(region: Region) -> str:
+    return "" if region.rival is None else f" rather than {region.predictor.classes.names[region.rival]}"
+
+
 def _size(patch: Patch) -> str:
     return f"{patch.columns.stop - patch.columns.start} x {patch.rows.stop - patch.rows.start}"
 
@@ -127,17 +131,15 @@ def _range(shares: list[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _fillings(study: Study, region: Region, record: Record) -> dict[str, NDArray[np.float32]]:
-    """Return what a patch is replaced by: coarse colour, the mean colour, and the content of another image."""
-    image = np.asarray(region.image, np.float32)
-    mean = np.broadcast_to(np.nanmean(image, axis=(0, 1)), image.shape).astype(np.float32)
-    found = {"its coarse colour": low_pass(region.image), "the mean colour": np.nan_to_num(mean)}
+def _fillings(study: Study, region: Region, record: Record) -> list[NDArray[np.float32]]:
+    """Return what a patch is replaced by: the median colour, coarse colour, and the content of another image."""
+    found = [plain(region.image), low_pass(region.image)]
     other = next((look.record for look in study.looks if look.record.id != record.id), None)
     sample = None if other is None else sample_of(study, other)
     if sample is not None and sample.image.dtype == region.image.dtype:
         rows, columns = (np.arange(side) % length for side, length in zip(region.size, sample.truth.shape, strict=True))
         content = np.asarray(sample.image, np.float32)[rows[:, None], columns[None]]
-        found["the content of another image"] = np.nan_to_num(content.reshape(image.shape))
+        found.append(np.nan_to_num(content.reshape(region.image.shape)))
     return found
 
 
