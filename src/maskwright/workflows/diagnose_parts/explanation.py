@@ -55,7 +55,7 @@ def explanation(study: Study, deadline: float) -> Iterator[Answer]:
         else:
             least = min(EFFORTS) * seconds_each(region)
             words = (
-                f"There was no time for it: it takes {least:.0f} s at least. Give more (`budget`), or ask for it alone."
+                f"There was no time for it: it takes {least:.0f} s at least. Give it more time, or ask for it alone."
             )
             cure = Cure("Asks for it alone:", "diagnose", _data(study), {"question": "explanation"})
             yield Answer("explanation", QUESTION, words, "open", cures=(cure,))

@@ -61,7 +61,7 @@ def shortcuts(study: Study, deadline: float) -> Iterator[Answer]:
     if len(trials.more) < measures.FEWEST:
         yield _open(
             f"{plural(len(trials.more), 'image')} could be altered, too few to exclude chance: "
-            f"{measures.FEWEST} are needed, and time for them (`budget`)."
+            f"{measures.FEWEST} are needed, and time for them."
         )
         return
     names = tuple(WORDS)
