@@ -26,8 +26,8 @@ CELLS = 4
 """Cells along each side of the image whose means are its coarse colour."""
 
 
-FLOOR = 0.01
-"""Added to probabilities that are compared: where both classes are gone, neither has won."""
+FLOOR = 0.05
+"""Probability from which on two classes are compared: where both are gone, nothing is decided between them."""
 
 
 class Support(NamedTuple):
@@ -85,8 +85,16 @@ class Region:
         found = supports(self.predictor, image)
         own = found[self.index].probability[self.mask]
         if self.rival is not None:
-            own = (own + FLOOR) / (own + found[self.rival].probability[self.mask] + 2 * FLOOR)
+            own = (own + FLOOR * self._prior) / (own + found[self.rival].probability[self.mask] + FLOOR)
         return Held(float(own.mean()), float(found[self.index].kept[self.mask].mean()))
+
+    @cached_property
+    def _prior(self) -> float:
+        """The class against its rival in the image as it is: what counts where an alteration leaves neither."""
+        assert self.rival is not None
+        found = supports(self.predictor, self.image)
+        own, other = (found[index].probability[self.mask].astype(np.float64) for index in (self.index, self.rival))
+        return float((own / np.maximum(own + other, 1e-9)).mean())
 
     @cached_property
     def base(self) -> float:

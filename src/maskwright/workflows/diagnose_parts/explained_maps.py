@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from maskwright.diagnosis.region import Region
     from maskwright.workflows.diagnose_parts.study import Study
 
-SIZES = ((3, True), (6, False))
+SIZES = ((2, True), (4, True), (6, False))
 """Patches along the shorter side, and whether they overlap by half: large causes and small ones."""
-EFFORTS = {320: (SIZES, occlusion.SHARES), 150: (SIZES[:1], (0.1,)), 75: (((4, False),), (0.1,))}
+EFFORTS = {400: (SIZES, occlusion.SHARES), 170: (SIZES[:2], (0.1,)), 75: (((2, True), (4, False)), (0.1,))}
 """Predictions that there is time for -> sizes of patches, and shares of the image that the deletion test removes."""
 MASKS = 200
 FEWEST_MASKS = 80
