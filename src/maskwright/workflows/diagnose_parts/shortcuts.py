@@ -57,7 +57,7 @@ def shortcuts(study: Study, deadline: float) -> Iterator[Answer]:
             "images that lack a class to measure this."
         )
         return
-    trials = tried(study, donors, time.monotonic() + 0.65 * spare)
+    trials = tried(study, donors, time.monotonic() + 0.65 * spare, deadline)
     if len(trials.more) < measures.FEWEST:
         yield _open(
             f"{plural(len(trials.more), 'image')} could be altered, too few to exclude chance: "

@@ -44,12 +44,19 @@ class Trials:
     pairs: list[tuple[Look, Sample, Sample, NDArray[np.int8]]] = field(default_factory=list)
 
 
-def tried(study: Study, donors: Donors, until: float) -> Trials:
-    """Swap the parts of held-out images until the time is up."""
+def tried(study: Study, donors: Donors, until: float, deadline: float) -> Trials:
+    """Swap the parts of held-out images until the time is up; the fewest that tell anything may take longer.
+
+    Args:
+        study: of the model.
+        donors: whose parts are taken.
+        until: when no image is begun any more, once there are enough, in seconds of `time.monotonic()`.
+        deadline: when none is begun at all.
+    """
     trials, report = Trials(), study.progress("swap parts of images")
     looks = [look for look in study.looks if (look.truth != IGNORE).any()][:MOST_IMAGES]
     for place, look in enumerate(looks):
-        if time.monotonic() > until and place >= measures.FEWEST:
+        if time.monotonic() > (until if place >= measures.FEWEST else deadline):
             break
         sample = sample_of(study, look.record)
         if sample is None or sample.image.dtype != donors.samples[0].image.dtype:
