@@ -73,7 +73,7 @@ def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str)
         ("sampling.batch=-1", "-1, and it must be a whole number, 1 or more: write e.g. `sampling.batch=8`"),
         (
             "optim.schedule=linear",
-            "'linear', and it must be cosine or poly or constant: write e.g. `optim.sch",
+            "'linear', and it must be cosine or poly or constant or cooldown: write e.g. `optim.sch",
         ),
         ("train.channels_last=perhaps", "'perhaps', and it must be true or false: "),
         ("train.channels_last=1", "1, and it must be true or false: write e.g. `train.channels_last=true`"),

@@ -76,8 +76,10 @@ class Writing:
 
     def _is_large(self, picture: Picture) -> bool:
         """Tell what `is_scan` says of an image; its header is read once."""
+        if picture.given is not None:
+            return False  # and nothing is kept of the frames of a video
         if picture.name not in self._scans:
-            self._scans[picture.name] = picture.given is None and is_scan(picture.image, self.level)
+            self._scans[picture.name] = is_scan(picture.image, self.level)
         return self._scans[picture.name]
 
     @classmethod
