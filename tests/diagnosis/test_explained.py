@@ -152,6 +152,11 @@ def test_chance_of_the_deletion_test_by_hand(region: Region) -> None:
     assert found.excess == pytest.approx(found.lost - 1 / 19)
 
 
+@pytest.mark.parametrize(("excess", "chance", "passed"), [(0.06, 0.05, True), (0.04, 0.05, False), (0.06, 0.1, False)])
+def test_a_map_passes_only_if_it_is_certain_and_matters(excess: float, chance: float, passed: bool) -> None:
+    assert occlusion.Deletion(excess, 0, excess, excess, excess, chance).passed == passed
+
+
 def test_scrambling_moves_weights_and_leaves_the_network_alone(predictor: Predictor) -> None:
     before = {name: weight.clone() for name, weight in predictor.engine.segmenter.state_dict().items()}  # type: ignore[attr-defined]
     other = cam.scrambled(predictor, 0)

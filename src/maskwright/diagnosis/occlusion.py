@@ -30,6 +30,8 @@ GRID = 7
 """Cells of a random mask along each side, as in RISE."""
 RANDOM = 19
 """Random removals that a map must beat, all of them: by chance it does so in one of twenty cases."""
+LEAST = 0.05
+"""Least fall of the probability, beyond that at random places, for a map to be worth showing."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,8 @@ class Deletion:
 
     @property
     def passed(self) -> bool:
-        """Whether the map marks more than random places."""
-        return self.chance <= 0.05 and self.excess > 0
+        """Whether the map marks more than random places, and enough to matter."""
+        return self.chance <= 0.05 and self.excess >= LEAST
 
 
 def random_losses(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MOST_IMAGES = 60
 WORDS = {
-    "corners": "the corners of the image",
+    "corners": "the corners",
     "frame": "the strip along the frame",
     "background": "the background away from objects",
     "colour": "the colour cast",
