@@ -94,8 +94,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data=DataPlan(),
         predict=PredictPlan(tile=(64, 64)),
     )
-    bundle.save(tmp_path_factory.mktemp("run") / "model.safetensors", models.create("swiftnet", classes=2), card)
-    return tmp_path_factory.getbasetemp() / "run0"
+    run = tmp_path_factory.mktemp("run")
+    bundle.save(run / "model.safetensors", models.create("swiftnet", classes=2), card)
+    return run
 
 
 def photograph(seed: int = 0) -> NDArray[np.uint8]:
