@@ -1,19 +1,10 @@
-"""What to label next: the expected overlap by hand, and near-duplicates that are not named twice."""
+"""What to label next: the riskiest first, and near-duplicates that are not named twice."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from maskwright.diagnosis.label_order import expected_risk, order
-
-
-def test_the_expected_loss_of_overlap_by_hand() -> None:
-    """Class 0: two pixels at 0.9 and 0.5, class 1: one at 0.6. Missed 1 in all, so 1/2 a class: 1.4/2.5 and 0.6/1.5."""
-    labels, confidence = np.array([[0, 0, 1, 255]], np.uint8), np.array([[0.9, 0.5, 0.6, 0.1]])
-    assert expected_risk(labels, confidence, 3) == pytest.approx(1 - (1.4 / 2.5 + 0.6 / 1.5) / 2)
-    assert expected_risk(labels, np.ones((1, 4)), 3) == 0
-    assert expected_risk(np.full((2, 2), 255, np.uint8), np.ones((2, 2)), 3) == 0
+from maskwright.diagnosis.label_order import order
 
 
 def test_the_riskiest_first_and_then_another_kind() -> None:

@@ -15,27 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def expected_risk(labels: NDArray[np.uint8], confidence: NDArray[np.floating], classes: int) -> float:
-    """Return the share, 0..1, of the overlap with the truth that the model itself expects to miss.
-
-    A pixel read as a class is of it with its confidence; the rest of its probability is counted as missed by the other
-    classes together. 1 - the mean over the classes read of expected intersection / expected union.
-
-    Args:
-        labels: (H, W) class indices; others than `classes` do not count.
-        confidence: (H, W) probability of these.
-        classes: number of classes.
-    """
-    known = labels < classes
-    said = np.bincount(labels[known], minlength=classes).astype(np.float64)
-    inside = np.bincount(labels[known], confidence[known].astype(np.float64), classes)
-    read = said > 0
-    if not read.any():
-        return 0.0
-    missed = (said - inside).sum() / read.sum()  # the same for each class: which one lost the pixel is not known
-    return float(1 - (inside[read] / (said[read] + missed)).mean())
-
-
 def order(risks: NDArray[np.float64], features: NDArray[np.float64], most: int) -> list[int]:
     """Return the images to label first, as places in the list.
 

@@ -14,8 +14,8 @@ from maskwright.core.seeds import generator
 from maskwright.core.text import count, listing, percent, plural
 from maskwright.data.readers import read_image
 from maskwright.diagnosis.image_facts import FACTS, image_facts
-from maskwright.diagnosis.label_order import expected_risk, order
-from maskwright.diagnosis.pixel_labels import pixel_labels
+from maskwright.diagnosis.label_order import order
+from maskwright.diagnosis.risk import WatchedPredictor
 from maskwright.ops.draw import to_rgb8
 from maskwright.workflows.evaluate_parts import scoring
 
@@ -52,7 +52,7 @@ def label_next(study: Study, deadline: float) -> Answer:
             study.notes.append(scoring.left_out(error))
             continue
         if risk is None:
-            why = "Not measured: this task gives no probability of each pixel's class, which the order rests on."
+            why = "Not measured: the network gives no risk of an image, which the order rests on."
             return Answer("label-next", QUESTION, why, "open")
         seen.append((unlabelled[place], risk))
         facts.append(described)
@@ -125,8 +125,7 @@ def _looked(study: Study, record: Record) -> tuple[float | None, list[float]]:
     """
     image = read_image(record.image)
     study.predictor.check(image)
-    size = (image.shape[0], image.shape[1])
-    labels, confidence = pixel_labels(study.predictor.result(image, confidence=True), size, study.classes)
+    watched = WatchedPredictor(study.predictor)
+    watched.result(image)
     found = image_facts(image)
-    risk = None if labels is None or confidence is None else expected_risk(labels, confidence, len(study.classes))
-    return risk, [found.get(name, 0.0) for name in FACTS]
+    return watched.risks[0], [found.get(name, 0.0) for name in FACTS]
