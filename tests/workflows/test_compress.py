@@ -94,6 +94,8 @@ def test_a_student_learns_from_the_teacher_and_is_compared(teacher: Path, capsys
     assert answer["images"] == toy.COUNTS["test"]
     own = mw.evaluate(out, teacher.parent / "data", out=out / "again").scores.score.value
     assert answer["student"]["score"][0] == pytest.approx(own)
+    theirs_score = mw.evaluate(teacher, teacher.parent / "data", out=out / "theirs").scores.score.value
+    assert answer["change"][0] == pytest.approx(own - theirs_score)
     assert json.loads((out / "compression.json").read_text())["student"] == answer["student"]
 
 

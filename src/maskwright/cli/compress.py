@@ -14,7 +14,7 @@ from maskwright.cli.terminal import Terminal
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from maskwright.workflows.compress import CompressResult, Figures
+    from maskwright.workflows.compress import Bounds, CompressResult
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.", show_default=False)]
 Target = Annotated[
@@ -73,12 +73,13 @@ def _compared(result: CompressResult, width: int) -> RenderableType:
     """Draw the figures of both models."""
     from maskwright.cli.tables import Column, table
 
-    sides = (result.teacher, result.student)
+    sides, percent = (result.teacher, result.student), result.metric.unit == "share"
     return table(
         f"Compression, {result.images} images of the {result.split} part",
         [
             Column("model", ["teacher", "student"], kind="name"),
-            Column(result.metric.label, [_score(side, result.metric.unit == "share") for side in sides], kind="name"),
+            Column(result.metric.label, [_score(side.score, percent) for side in sides], kind="name"),
+            Column("difference", ["", _score(result.change, percent)], kind="name"),
             Column("ms", [f"{side.milliseconds:.1f}" for side in sides]),
             Column("MB", [f"{side.bytes / 1e6:.1f}" for side in sides]),
             Column("parameters", [f"{side.parameters / 1e6:.3g} M" for side in sides], rank=2),
@@ -88,9 +89,9 @@ def _compared(result: CompressResult, width: int) -> RenderableType:
     )
 
 
-def _score(side: Figures, percent: bool) -> str:
-    """Write a score with its interval."""
-    value, low, high = (None if each is None else each * (100 if percent else 1) for each in side.score)
+def _score(bounds: Bounds, percent: bool) -> str:
+    """Write a score, or the difference of two, with its interval."""
+    value, low, high = (None if each is None else each * (100 if percent else 1) for each in bounds)
     if value is None:
         return ""
     return f"{value:.4g}" if low is None or high is None else f"{value:.4g} ({low:.4g} to {high:.4g})"

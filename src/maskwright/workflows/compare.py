@@ -67,7 +67,7 @@ def compare(runs: Sequence[Path], request: CompareRequest, on_progress: OnProgre
         MaskwrightError: fewer than two runs, one that is not finished, or runs that cannot be compared.
     """
     _check(runs)
-    found = stored(runs) if request.data is None else scored_anew(runs, request.data, request, on_progress)
+    found = stored(runs) if request.data is None else scored_anew(runs, request.data, request.device, on_progress)
     names = _names(runs)
     compared = [_compared(run, names[place], place, found) for place, run in enumerate(runs)]
     comparison = Comparison(tuple(compared), found.split, found.notes)

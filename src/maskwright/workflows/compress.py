@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,26 +12,30 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_text
 from maskwright.core.paths import MODEL_FILE
 from maskwright.core.plan_file import read_plan
+from maskwright.inference import Predictor
 from maskwright.inference.opening import milliseconds
+from maskwright.metrics.paired import difference
 from maskwright.models import bundle
 from maskwright.models.catalog import find_model
 from maskwright.tasks import find_task
+from maskwright.workflows.compare_parts.scored import scored_anew
 from maskwright.workflows.compress_parts.student import Student, student_of
-from maskwright.workflows.evaluate_parts.evaluation import opened
-from maskwright.workflows.request import EvaluateRequest, PlanRequest
+from maskwright.workflows.request import PlanRequest
 from maskwright.workflows.runs import run_folder, split_lookup
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
     from maskwright.core.events import OnEvent
     from maskwright.core.plan import Plan
-    from maskwright.metrics.scores import Metric
+    from maskwright.metrics.scores import Estimate, Metric
     from maskwright.models.bundle import Card
     from maskwright.models.cost import Cost
     from maskwright.workflows.compress_request import CompressRequest
-    from maskwright.workflows.evaluate_parts.evaluation import Evaluation
 
 COMPARISON = "compression.json"
+
+Bounds = tuple[float | None, float | None, float | None]
+"""A value and its interval: value, low, high."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +43,14 @@ class Figures:
     """Figures of one of the two models.
 
     Attributes:
-        score: on the same held-out images, with its interval: value, low, high.
+        score: on the same held-out images, with its interval.
         milliseconds: of PyTorch for one tile, on this machine, in turns.
         bytes: of the model file.
         parameters: weights.
         multiply_adds: for one image of 512 x 512.
     """
 
-    score: tuple[float | None, float | None, float | None]
+    score: Bounds
     milliseconds: float
     bytes: int
     parameters: int
@@ -64,6 +68,7 @@ class CompressResult:
         images: their number.
         teacher: figures of the model.
         student: of the narrower one.
+        change: by how much the student's score is higher, with the interval of paired images.
         notes: remarks on the comparison.
     """
 
@@ -73,6 +78,7 @@ class CompressResult:
     images: int
     teacher: Figures
     student: Figures
+    change: Bounds
     notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -83,6 +89,7 @@ class CompressResult:
             "images": self.images,
             "teacher": asdict(self.teacher),
             "student": asdict(self.student),
+            "change": self.change,
             "notes": list(self.notes),
         }
 
@@ -167,36 +174,27 @@ def _section(plan: Plan, name: str) -> dict[str, Any]:
 
 def _compared(run: Path, out: Path, root: Path, student: Student, request: CompressRequest) -> CompressResult:
     """Score and time both models on the held-out images that neither was trained on, and keep the figures."""
-    both = [opened(home, root, EvaluateRequest("all", device=request.device)) for home in (run, out)]
-    split = "test" if _shared(both, "test") else "val"
-    names = _shared(both, split)
-    if not names:
-        raise MaskwrightError(
-            f"{root} has no labelled image that neither model was trained on, so the two cannot be compared: label "
-            f"more, and evaluate {run} and {out} on them"
-        )
-    scored = []
-    for evaluation in both:
-        records = tuple(record for record in evaluation.records if record.id in names)
-        scored.append(replace(evaluation, records=records).scored(evaluation.predictor, None))
-    engines = [evaluation.predictor.engine for evaluation in both]
-    times = milliseconds(engines, both[0].predictor.card)
+    found = scored_anew((run, out), root, request.device)
+    predictors = [Predictor.load(home, request.device) for home in (run, out)]
+    times = milliseconds([predictor.engine for predictor in predictors], predictors[0].card)
     teacher, pupil = (
         _figures(scores.score, time, home / MODEL_FILE, cost)
-        for scores, time, home, cost in zip(scored, times, (run, out), (student.teacher, student.cost), strict=True)
+        for scores, time, home, cost in zip(
+            found.scores, times, (run, out), (student.teacher, student.cost), strict=True
+        )
     )
-    notes = tuple(dict.fromkeys(note for evaluation in both for note in evaluation.notes))
-    result = CompressResult(out, scored[0].headline_metric, split, len(names), teacher, pupil, notes)
+    first, second = found.scores
+    change = difference(first, second, first.headline)
+    result = CompressResult(
+        out, first.headline_metric, found.split, len(first.per_image), teacher, pupil, _bounds(change), found.notes
+    )
     write_text(out / COMPARISON, json.dumps(result.to_json(), indent=1) + "\n")
     return result
 
 
-def _shared(both: list[Evaluation], split: str) -> set[str]:
-    """Return the ids of the images that lie in a part of the data for both models."""
-    parts = [{record.id for record in each.records if record.split == split} for each in both]
-    return parts[0] & parts[1]
+def _figures(score: Estimate, time: float, file: Path, cost: Cost) -> Figures:
+    return Figures(_bounds(score), time, file.stat().st_size, cost.parameters, cost.multiply_adds)
 
 
-def _figures(score: Any, time: float, file: Path, cost: Cost) -> Figures:
-    interval = (score.value, score.low, score.high)
-    return Figures(interval, time, file.stat().st_size, cost.parameters, cost.multiply_adds)
+def _bounds(score: Estimate) -> Bounds:
+    return score.value, score.low, score.high

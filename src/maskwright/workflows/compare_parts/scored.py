@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnProgress
     from maskwright.metrics.scores import Scores
-    from maskwright.workflows.compare_request import CompareRequest
     from maskwright.workflows.evaluate_parts.evaluation import Evaluation
 
 CHOSEN_BY = "the scores are of validation images, which chose the weights, so they are somewhat too good"
@@ -103,9 +102,7 @@ def _part(split: dict[str, Any], name: str) -> str | None:
     return split[name]["split"] if name in split else None
 
 
-def scored_anew(
-    runs: Sequence[Path], root: Path, request: CompareRequest, on_progress: OnProgress | None = None
-) -> Scored:
+def scored_anew(runs: Sequence[Path], root: Path, device: str, on_progress: OnProgress | None = None) -> Scored:
     """Score all runs on the images of a data set that none of them was trained on.
 
     Raises:
@@ -114,7 +111,7 @@ def scored_anew(
     from maskwright.workflows.evaluate_parts.evaluation import opened
     from maskwright.workflows.request import EvaluateRequest
 
-    opening = [opened(run, root, EvaluateRequest("all", device=request.device)) for run in runs]
+    opening = [opened(run, root, EvaluateRequest("all", device=device)) for run in runs]
     split, names, left = _shared(opening, root)
     groups = {record.id: record.group for record in opening[0].records}
     notes = [*left] if split == "test" else [*left, CHOSEN_BY]
