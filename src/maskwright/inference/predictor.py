@@ -215,6 +215,9 @@ class Predictor:
     def result(self, image: NDArray[Any], *, confidence: bool = False) -> Any:
         """Return what the task decodes of an image (H, W) or (H, W, C), at the image's own size."""
         size = image.shape[0], image.shape[1]
+        if not confidence and self.postprocessor is None:  # a temperature takes time, and changes no label
+            plain = self.with_decoding(self.task.uncalibrated(self.card.decoding))
+            return self.task.decode(plain.blocks(image), size, self.classes, plain.card.decoding)
         return self.task.decode(self.blocks(image), size, self.classes, self.card.decoding, confidence=confidence)
 
     def maps(self, image: NDArray[Any]) -> NDArray[np.float32]:
