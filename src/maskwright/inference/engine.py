@@ -12,6 +12,7 @@ import torch
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.device import resolve_device
+from maskwright.models.folding import fold_batch_norms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,8 @@ class TorchEngine:
     """PyTorch, in evaluation mode, with deterministic kernels.
 
     Args:
-        segmenter: taken over: its device, mode and output stride are changed. Give a copy of what is still needed.
+        segmenter: taken over: its device, mode and output stride are changed, and its batch normalisations are folded
+            (`models.folding`), so it can be neither trained nor saved. Give a copy of what is still needed.
         card: normalisation and output stride.
         device: to run on, as `models.device.resolve_device` takes it.
         fast: bfloat16 where PyTorch thinks it safe: about twice as fast on processors that have it; masks differ in
@@ -71,8 +73,10 @@ class TorchEngine:
         self.batch = 1 if self.device.type == "cpu" else TILES_ON_DEVICE  # one tile keeps a CPU busy
         self.fast = fast
         if card.predict.output_stride is not None:
-            _bring_to_stride(segmenter, card)
-        self.segmenter = segmenter.to(self.device).to(memory_format=torch.channels_last).eval()
+            bring_to_stride(segmenter, card)
+        self.segmenter = segmenter.to(self.device).eval()
+        fold_batch_norms(self.segmenter, card.data.channels)
+        self.segmenter.to(memory_format=torch.channels_last)
         shape = (1, card.data.channels, 1, 1)
         self._mean = torch.tensor(card.data.mean, device=self.device).reshape(shape)
         self._std = torch.tensor(card.data.std, device=self.device).reshape(shape)
@@ -124,7 +128,12 @@ class TorchEngine:
             yield
 
 
-def _bring_to_stride(segmenter: Segmenter, card: Card) -> None:
+def bring_to_stride(segmenter: Segmenter, card: Card) -> None:
+    """Set the output stride that a card names.
+
+    Raises:
+        MaskwrightError: the network cannot have it.
+    """
     stride = card.predict.output_stride
     assert stride is not None
     try:

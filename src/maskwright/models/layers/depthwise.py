@@ -94,7 +94,7 @@ class DepthwiseConv2d(nn.Conv2d):
         """Convolve `x` (N, C, H, W)."""
         if self.pad is not None:
             x = self.pad(x, self.kernel_size, self.stride, self.dilation)
-        if self.dilation != _ONE:
+        if self.dilation != _ONE or self.bias is not None:  # the latter after a batch normalisation was folded into it
             return super().forward(x)
         return depthwise(x, self.weight, self.stride, self.padding)  # type: ignore[arg-type]
 

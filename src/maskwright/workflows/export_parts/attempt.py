@@ -12,8 +12,10 @@ from maskwright.exporting.formats import Exporter, Precision
 from maskwright.exporting.graph import Graph
 from maskwright.exporting.layers import worst
 from maskwright.exporting.parity import Parity, Side, agreement
+from maskwright.inference.engine import bring_to_stride
 from maskwright.inference.opening import milliseconds
 from maskwright.inference.predictor import Predictor
+from maskwright.models import bundle
 from maskwright.workflows.evaluate_parts import scoring
 
 if TYPE_CHECKING:
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 
     from maskwright.core.events import OnEvent
     from maskwright.core.records import Record
-    from maskwright.inference.engine import TorchEngine
     from maskwright.metrics.scores import Metric
+    from maskwright.models.bundle import Card
+    from maskwright.models.segmenter import Segmenter
     from maskwright.workflows.evaluate_parts.evaluation import Evaluation
 
 IMAGES = 40
@@ -50,7 +53,7 @@ class Attempts:
         self.evaluation, self.target, self.folder = evaluation, target, folder
         self.trained = evaluation.predictor
         self.records = evenly(evaluation.records, IMAGES)
-        self.exporter = Exporter(cast("TorchEngine", self.trained.engine).segmenter, self.trained.card)
+        self.exporter = Exporter(_network(model_file(evaluation.run), self.trained.card), self.trained.card)
         self._trained: tuple[Metric, float] | None = None
         self._on_event = on_event
 
@@ -167,3 +170,11 @@ class _Recorder:
     def objects(self, tiles: NDArray[np.uint8]) -> list[Any]:
         """Never asked for: networks that emit objects are not exported."""
         raise AssertionError(f"no exported network emits objects of {len(tiles)} tiles")
+
+
+def _network(file: Path, card: Card) -> Segmenter:
+    """Load the trained network as it was saved, at the output stride of the card."""
+    segmenter, _ = bundle.load(file)
+    if card.predict.output_stride is not None:
+        bring_to_stride(segmenter, card)
+    return segmenter.eval()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from maskwright.core.events import Note, Progress, Stage
 from maskwright.core.paths import MODEL_FILE
 from maskwright.core.text import plural
-from maskwright.inference.engine import TorchEngine
 from maskwright.inference.predictor import Predictor
 from maskwright.models import bundle
 from maskwright.models.build import resolved
@@ -61,7 +60,7 @@ def finish(training: TrainingRun, best: Best, schedule: Schedule, notes: Sequenc
     val, test = training.part("val"), training.part("test")
     held_out, split = (test, "test") if test else (val, "val")
     training.on_event(Stage("evaluate", f"{plural(len(held_out), 'image')} not seen in training"))
-    predictor = Predictor(TorchEngine(segmenter, card, training.fabric.device), card)
+    predictor = Predictor.of(segmenter, card, training.fabric.device)
     predictor = predictor.with_decoding(_decoding(training, predictor, len(held_out)))
     fitted = fit_postprocessors(training, predictor)
     card.decoding, card.postprocess = predictor.card.decoding, fitted.kept
