@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from maskwright.core.text import count, percent, points
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -34,6 +36,24 @@ class Figure:
     low: float | None = None
     high: float | None = None
     unit: Unit = "share"
+
+    @property
+    def ends(self) -> str:
+        """The interval in words, with a space before it; empty where there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        return f" ({self._written(self.low)} to {self._written(self.high)})"
+
+    def __str__(self) -> str:
+        """Write the value with its unit and interval; a dash where it is undefined."""
+        return "-" if self.value is None else self._written(self.value) + self.ends
+
+    def _written(self, value: float) -> str:
+        if self.unit == "share":
+            return percent(value)
+        if self.unit == "points":
+            return f"{'+' if value > 0 else ''}{points(value)} points"
+        return count(value) if self.unit == "count" else f"{value:.3g} {self.unit}".rstrip()
 
 
 Cell = str | Figure

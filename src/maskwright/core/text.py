@@ -25,6 +25,11 @@ def count(number: float) -> str:
     return f"{round(number):,}"
 
 
+def chance(probability: float) -> str:
+    """Write a p-value; a small one does not read as none: `<0.001`."""
+    return f"{probability:.3f}" if probability >= 0.001 else "<0.001"
+
+
 def compact(number: float) -> str:
     """Write a large count in three significant digits or fewer, e.g. 1234567 as `1.2M`, 1000 as `1k`."""
     for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

@@ -20,18 +20,18 @@ import torch
 
 from maskwright.core.channels import CLASS_GROUP, EDGE_GROUP, places
 from maskwright.core.instances import Instances
-from maskwright.inference.predictor import Predictor
 from maskwright.ops.instance_maps import to_map
 from maskwright.tasks.panoptic_map import PanopticMap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from maskwright.core.channels import Channels
+    from maskwright.inference.predictor import Predictor
     from maskwright.tasks.block import Block
 
 FEW_PIXELS = 0.002
@@ -106,28 +106,19 @@ class Promise:
         return float(1 - (weight * self.iou).sum() / weight.sum())
 
 
-class WatchedPredictor(Predictor):
-    """A predictor that notes the risk of each image, for which it needs all blocks at once.
+def promise_of(predictor: Predictor, blocks: Iterable[Block]) -> Promise:
+    """Return what the blocks of an image promise."""
+    promise = Promise(predictor.card.channels)
+    for block in blocks:
+        promise.add(block)
+    return promise
 
-    Attributes:
-        risks: of the images predicted so far, in their order.
-    """
 
-    def __init__(self, predictor: Predictor) -> None:
-        super().__init__(predictor.engine, predictor.card, predictor.postprocessor)
-        self.risks: list[float | None] = []
-
-    def blocks(self, image: Any, start: int = 0) -> Iterator[Block]:
-        """Yield the blocks; see `Predictor.blocks`."""
-        blocks = list(super().blocks(image, start))
-        promise, result = Promise(self.card.channels), None
-        for block in blocks:
-            promise.add(block)
-        if self.task.objects:
-            size = (image.shape[0], image.shape[1])
-            result = self.task.decode(blocks, size, self.classes, self.card.decoding)
-        self.risks.append(image_risk(promise, result))
-        yield from blocks
+def risk_of(predictor: Predictor, blocks: Sequence[Block], size: tuple[int, int]) -> float | None:
+    """Return the risk of an image (height, width) that was predicted, given all of its blocks; see `image_risk`."""
+    task, decoding = predictor.task, predictor.card.decoding
+    result = task.decode(blocks, size, predictor.classes, decoding) if task.objects else None
+    return image_risk(promise_of(predictor, blocks), result)
 
 
 def image_risk(promise: Promise, result: Any) -> float | None:

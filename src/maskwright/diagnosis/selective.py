@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.metrics.intervals import by_group, intervals
+from maskwright.metrics.summary import estimated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,8 +129,6 @@ def _bounded(
         values = np.array([[measure(row)] for row in weights])
         return np.where(np.isnan(values), otherwise, values)
 
-    count = len(groups)
-    value = measure(np.ones(count))
-    low, high = intervals(*by_group(np.eye(count), groups), each, np.array([top]))
-    first, second, third = (None if np.isnan(entry) else float(entry) for entry in (value, low[0], high[0]))
-    return first, second, third
+    found = estimated(np.eye(len(groups)), groups, each, np.array([top]))[0]
+    value = measure(np.ones(len(groups)))
+    return (None if np.isnan(value) else value), found.low, found.high

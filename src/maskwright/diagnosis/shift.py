@@ -22,6 +22,7 @@ import safetensors.numpy
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_bytes
 from maskwright.inference.prepared_image import PreparedImage
+from maskwright.metrics.intervals import row_keys
 from maskwright.ops.images import resize_image, working_size
 
 if TYPE_CHECKING:
@@ -87,9 +88,9 @@ class Reference:
     @classmethod
     def of(cls, features: NDArray[np.float64], groups: Sequence[str | None], seed: int = 0) -> Reference:
         """Describe training images by their features (n, F) and groups; one without a group stands by itself."""
-        keys = _keys(groups)
+        keys = row_keys(groups)
         if len(set(keys)) == 1:
-            keys = _keys([None] * len(groups))  # of one group, nothing tells how far another one would lie
+            keys = row_keys([None] * len(groups))  # of one group, nothing tells how far another one would lie
         names = list(dict.fromkeys(keys))
         order = np.random.default_rng(seed).permutation(len(names))
         fold_of = {name: int(place) % FOLDS for name, place in zip(names, order, strict=True)}
@@ -160,7 +161,7 @@ def folder_chance(
         groups: (m,) of the images.
         seed: of the permutations.
     """
-    own, honest = _means(distances, _keys(groups)), _means(reference.null, reference.groups.tolist())
+    own, honest = _means(distances, row_keys(groups)), _means(reference.null, reference.groups.tolist())
     both = np.concatenate([own, honest])
     level = np.sort(both)
     ranks = np.searchsorted(level, both, side="left") + np.searchsorted(level, both, side="right")
@@ -175,8 +176,3 @@ def _means(values: NDArray[np.float64], keys: Sequence[Hashable]) -> NDArray[np.
     for value, key in zip(values.tolist(), keys, strict=True):
         members.setdefault(key, []).append(value)
     return np.array([np.mean(group) for group in members.values()])
-
-
-def _keys(groups: Sequence[str | None]) -> list[tuple[str, str]]:
-    """Return what stands for the group of each image; an image without a group stands by itself."""
-    return [("image", str(place)) if group is None else ("group", group) for place, group in enumerate(groups)]

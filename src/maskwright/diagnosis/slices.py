@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskwright.metrics.intervals import row_keys
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -96,8 +98,8 @@ def worst_slices(
         Slices that are worse than the rest, the most certain first.
     """
     beyond = errors - expected
-    places = {key: place for place, key in enumerate(dict.fromkeys(_keys(groups)))}
-    group = np.array([places[key] for key in _keys(groups)])
+    places = {key: place for place, key in enumerate(dict.fromkeys(row_keys(groups)))}
+    group = np.array([places[key] for key in row_keys(groups)])
     kept = {name: chosen for name, chosen in members.items() if _enough(chosen, group)}
     if not kept:
         return []
@@ -117,10 +119,6 @@ def worst_slices(
         if more > 0
     ]
     return sorted(found, key=lambda entry: (entry.chance, -entry.excess * entry.images))
-
-
-def _keys(groups: Sequence[str | None]) -> list[tuple[str, str]]:
-    return [("image", str(place)) if group is None else ("group", group) for place, group in enumerate(groups)]
 
 
 def _enough(chosen: NDArray[np.bool_], group: NDArray[np.intp]) -> bool:

@@ -57,12 +57,17 @@ def by_group(
     Returns:
         Sums (G, M) by group, and the number of images (G,) of each.
     """
-    keys = [("image", str(index)) if group is None else ("group", group) for index, group in enumerate(groups)]
+    keys = row_keys(groups)
     place = {key: index for index, key in enumerate(dict.fromkeys(keys))}
     places = [place[key] for key in keys]
     totals = np.zeros((len(place), sums.shape[1]))
     np.add.at(totals, places, sums)
     return totals, np.bincount(places, minlength=len(place)).astype(np.float64)
+
+
+def row_keys(groups: Sequence[str | None]) -> list[tuple[str, str]]:
+    """Return what stands for the group of each image; an image without a group stands by itself."""
+    return [("image", str(place)) if group is None else ("group", group) for place, group in enumerate(groups)]
 
 
 def intervals(

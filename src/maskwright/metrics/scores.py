@@ -197,6 +197,14 @@ class Scores:
         return f"mean {self.headline_metric.label}" if len(self.classes) > 1 else self.headline_metric.label
 
     @property
+    def image_errors(self) -> dict[str, float]:
+        """Error of each image by id, the lower the better: 1 - its score for a share; without undefined ones."""
+        metric = self.image_headline
+        top, sign = (1.0 if metric.unit == "share" else 0.0, -1.0) if metric.higher_is_better else (0.0, 1.0)
+        known = ((entry.id, entry.values[metric.key]) for entry in self.per_image)
+        return {name: top + sign * value for name, value in known if value is not None}
+
+    @property
     def image_headline(self) -> Metric:
         """The metric that images are ranked by: the one of the same name, or else the first."""
         return next((metric for metric in self.image_metrics if metric.key == self.headline), self.image_metrics[0])

@@ -12,7 +12,7 @@ from PIL import Image
 
 from maskwright.core.answers import LEVELS, Figure
 from maskwright.core.files import write_text
-from maskwright.core.text import count, percent, points
+from maskwright.core.text import percent
 from maskwright.report import tables
 from maskwright.report.charts import Axis, Series, line_chart
 from maskwright.report.engine import page_engine
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from maskwright.core.answers import Answer, Cell, Cure, Drawing, Plot
+    from maskwright.core.answers import Answer, Cure, Drawing, Plot
     from maskwright.metrics.scores import Scores
     from maskwright.report.svg import Svg
 
@@ -85,34 +85,11 @@ def render_diagnosis(page: DiagnosisPage) -> str:
             headline=tables.headline(page.scores),
             badges=BADGES,
             ordered=lambda answers: sorted(answers, key=lambda answer: LEVELS.index(answer.level)),
-            written=written,
             numeric=lambda cell: isinstance(cell, Figure),
             chart=_chart,
             picture=_picture,
         )
     )
-
-
-def written(cell: Cell) -> str:
-    """Write a cell: words as they are, a figure with its unit and interval."""
-    if isinstance(cell, str):
-        return cell
-    if cell.value is None:
-        return "-"
-    text = _number(cell.value, cell.unit)
-    if cell.low is None or cell.high is None:
-        return text
-    return f"{text} ({_number(cell.low, cell.unit)} to {_number(cell.high, cell.unit)})"
-
-
-def _number(value: float, unit: str) -> str:
-    if unit == "share":
-        return percent(value)
-    if unit == "points":
-        return f"{'+' if value > 0 else ''}{points(value)} points"
-    if unit == "count":
-        return count(value)
-    return f"{value:.3g} {unit}".rstrip()
 
 
 def _chart(plot: Plot) -> Svg:

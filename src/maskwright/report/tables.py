@@ -71,6 +71,11 @@ def unit(metric: Metric) -> str:
     return {"share": "%", "px": " px"}.get(metric.unit, "")
 
 
+def written(metric: Metric, value: float) -> str:
+    """Write a value with its unit."""
+    return write(metric, value) + unit(metric)
+
+
 def cell(metric: Metric, estimate: Estimate, limits: tuple[float, float] = (0.0, 1.0)) -> Cell:
     """Write one estimate; `limits` are the values at the ends of its bar."""
     value = finite(estimate.value)
@@ -121,9 +126,8 @@ def headline(scores: Scores) -> tuple[str, str] | None:
     value, low, high = (finite(bound) for bound in (estimate.value, estimate.low, estimate.high))
     if value is None:
         return None
-    mark = unit(metric)
-    interval = "" if low is None or high is None else f"{write(metric, low)}{mark} to {write(metric, high)}{mark}"
-    return f"{write(metric, value)}{mark}", interval
+    interval = "" if low is None or high is None else f"{written(metric, low)} to {written(metric, high)}"
+    return written(metric, value), interval
 
 
 def _class_row(

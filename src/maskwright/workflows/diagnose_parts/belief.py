@@ -12,9 +12,10 @@ from maskwright.core.text import count, percent, plural
 from maskwright.data.sequences import scope
 from maskwright.diagnosis.selective import RIGHT
 from maskwright.metrics.calibration import BINS, calibration_error, reliability_counts
-from maskwright.metrics.intervals import by_group, intervals
+from maskwright.metrics.summary import estimated
 from maskwright.report.content import ReportData
 from maskwright.report.findings import doubts
+from maskwright.workflows.diagnose_parts.figures import figure, unit_of
 from maskwright.workflows.diagnose_parts.risks import risks
 from maskwright.workflows.runs import run_folder
 
@@ -50,7 +51,6 @@ def _score(study: Study) -> Answer:
         found.append(("warning", scene))
     found += [("warning", f"{fault}.") for fault in _leaks(study)]
     metric, mean = scores.headline_metric, scores.score
-    figure = Figure(scores.headline_words, mean.value, mean.low, mean.high, "share" if metric.unit == "share" else "")
     doubtful = [text for level, text in found if level == "warning"]
     images = plural(scores.images, "image")
     if doubtful:
@@ -70,7 +70,7 @@ def _score(study: Study) -> Answer:
         words,
         "warning" if doubtful else "good",
         wide if doubtful and metric.unit == "share" else 0.0,
-        (figure,),
+        (figure(scores.headline_words, mean, unit_of(metric)),),
         (grid,) if found else (),
         cures=_new_images(study, scene is not None or bool(_leaks(study))) if doubtful else (),
         method="The interval is that of a jackknife over images, or over groups of images that depend on one another; "
@@ -119,7 +119,7 @@ def _calibration(study: Study) -> Answer:
     way = "too sure" if sure.sum() > 0 else "not sure enough"
     weak = max((index for index in range(classes) if totals[index, 0]), key=lambda index: each[index].value or 0)
     words = (
-        f"Probabilities are off by {percent(whole.value)} on average{_ends(whole)}; the model is {way}. The worst "
+        f"Probabilities are off by {whole} on average; the model is {way}. The worst "
         f"class is {study.classes.names[weak]}, off by {percent(each[weak].value or 0)}."
     )
     return Answer(
@@ -161,17 +161,8 @@ def _errors(counts: NDArray[np.float64], groups: list[str | None]) -> list[Figur
         values = [[calibration_error(part) if part[:, 0].sum() else np.nan for part in row] for row in parts]
         return np.array(values)
 
-    totals, sizes = by_group(counts.reshape(len(counts), -1), groups)
-    value = measure(totals.sum(0, keepdims=True))[0]
-    bounds = zip(value, *intervals(totals, sizes, measure, np.ones(kinds)), strict=True)
-    plain = [tuple(None if np.isnan(entry) else float(entry) for entry in row) for row in bounds]
-    return [Figure("off by (ECE)", mean, low, high) for mean, low, high in plain]
-
-
-def _ends(figure: Figure) -> str:
-    if figure.low is None or figure.high is None:
-        return ""
-    return f" ({percent(figure.low)} to {percent(figure.high)})"
+    found = estimated(counts.reshape(len(counts), -1), groups, measure, np.ones(kinds))
+    return [figure("off by (ECE)", entry) for entry in found]
 
 
 def _softer(study: Study) -> tuple[Cure, ...]:
@@ -196,7 +187,7 @@ def _of_objects(study: Study) -> Answer:
     assert error.value is not None
     words = (
         f"Objects have a score of {percent(totals[1] / totals[0])} on average, and {percent(totals[2] / totals[0])} of "
-        f"them are right: scores are off by {percent(error.value)} on average{_ends(error)}."
+        f"them are right: scores are off by {error} on average."
     )
     return Answer(
         "calibration",

@@ -21,7 +21,7 @@ from maskwright.inference.opening import milliseconds
 from maskwright.inference.predictor import Predictor
 from maskwright.models.cost import count
 from maskwright.postprocess import POSTPROCESSORS, check_channels
-from maskwright.workflows.diagnose_parts.paired import change, image_values
+from maskwright.workflows.diagnose_parts.figures import change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,7 +101,7 @@ def _options(study: Study, deadline: float) -> Answer:
     variants = list(_variants(study))
     records = _sample(study, deadline, len(variants) + 1)
     started = time.monotonic()
-    base = image_values(study.scored(records=records))
+    base = study.scored(records=records)
     usual = (time.monotonic() - started) / max(1, len(records))
     rows: list[tuple[Cell, ...]] = []
     best = ("", 0.0, Figure("", None))
@@ -110,20 +110,20 @@ def _options(study: Study, deadline: float) -> Answer:
             rows.append((name, "not measured", "", ""))
             continue
         started = time.monotonic()
-        found = image_values(study.scored(records=records, predictor=predictor))
+        found = study.scored(records=records, predictor=predictor)
         taken = (time.monotonic() - started) / max(1, len(records))
-        figure, _ = change(base, found, records)
+        figure = change(base, found)
         rows.append((name, figure, f"{taken / usual:.2f} x", f"{1000 * taken:.0f} ms"))
         if figure.low is not None and figure.low > best[1]:
             best = (name, figure.low, figure)
-    metric = study.scores.image_headline
+    metric = base.headline_metric
     if not rows:
         return Answer("options", question, "This model has no settings of quality to change.", "open")
     gain = best[2].value
     verdict = (
         f"None raises the {metric.label} for certain."
         if gain is None
-        else f"{best[0]} changes the {metric.label} by {100 * gain:+.1f} points."
+        else f"{best[0]} changes the {metric.label} by {best[2]}."
     )
     grid = Grid(
         f"Change of {metric.label} and time, one setting at a time",

@@ -11,12 +11,10 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.diagnosis.shortcuts import told
 from maskwright.ops.images import to_channels
-from maskwright.workflows.evaluate_parts import scoring
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from maskwright.core.errors import MaskwrightError
     from maskwright.core.records import Record
     from maskwright.workflows.diagnose_parts.study import Study
 
@@ -82,12 +80,7 @@ class Donors:
 
 def sample_of(study: Study, record: Record) -> Sample | None:
     """Read an image with its truth; None for one that cannot be read, which the study notes."""
-
-    def missed(_record: Record, error: MaskwrightError) -> None:
-        if (note := scoring.left_out(error)) not in study.notes:
-            study.notes.append(note)
-
-    for _, image, target in scoring.pairs(study.predictor, study.dataset, [record], missed):
+    for _, image, target in study.pairs([record]):
         return Sample(record, _of_channels(image, study.predictor.card.data.channels), target.labels)
     return None
 

@@ -47,11 +47,8 @@ def _record(study: Study) -> Record:
     """Return the image that the user names, by its id or the name of its file; else the worst one."""
     name = study.request.image
     if name is None:
-        metric = study.scores.image_headline
-        known = [entry for entry in study.scores.per_image if entry.values[metric.key] is not None]
-        sign = 1 if metric.higher_is_better else -1
-        worst = min(known, key=lambda entry: sign * (entry.values[metric.key] or 0.0)).id if known else None
-        return next(look.record for look in study.looks if worst in {None, look.record.id})
+        errors = study.scores.image_errors
+        return max(study.looks, key=lambda look: errors.get(look.record.id, -np.inf)).record
     records = [record for record in study.dataset.records if record.annotation is not None]
     found = [record for record in records if name in {record.id, record.id.rsplit("/", 1)[-1]}]
     if not found:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.answers import Answer, Cure, Figure, Plot
 from maskwright.core.seeds import generator
-from maskwright.core.text import percent, plural
+from maskwright.core.text import plural
 from maskwright.diagnosis import fitting
+from maskwright.report.tables import written
+from maskwright.workflows.diagnose_parts.figures import figure, unit_of
 from maskwright.workflows.diagnose_parts.labels import labels
 from maskwright.workflows.diagnose_parts.learning import gradients, longer, transfer
 from maskwright.workflows.diagnose_parts.shares import imbalance
@@ -17,7 +19,6 @@ from maskwright.workflows.evaluate_parts import scoring
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from maskwright.core.answers import Unit
     from maskwright.metrics.scores import Scores
     from maskwright.workflows.diagnose_parts.study import Study
 
@@ -66,7 +67,7 @@ def _fit(study: Study, held: Scores | None, train: Scores | None) -> Answer:
     gap, low, high = fitting.difference(train.score, held.score)
     if gap is None:
         return Answer("fit", QUESTION, "Not measured: one of the two scores is undefined.", "open")
-    unit: Unit = "points" if metric.unit == "share" else ""
+    difference = Figure("difference", gap, low, high, unit_of(metric, difference=True))
     scores = _column(study, f"val_{metric.key}")
     losses = _column(study, "loss")
     improves = fitting.still_improves(scores, losses, higher_is_better=metric.higher_is_better)
@@ -75,15 +76,13 @@ def _fit(study: Study, held: Scores | None, train: Scores | None) -> Answer:
     sure = (low if sign > 0 else high) is not None and sign * ((low if sign > 0 else high) or 0.0) > 0
     large = sure and sign * gap > LARGE_GAP * abs(top)
     figures = (
-        Figure(f"{metric.label} of training images", top, train.score.low, train.score.high, _unit(metric.unit)),
-        Figure(f"{metric.label} of held-out images", bottom, held.score.low, held.score.high, _unit(metric.unit)),
-        Figure("difference", gap, low, high, unit),
+        figure(f"{metric.label} of training images", train.score, unit_of(metric)),
+        figure(f"{metric.label} of held-out images", held.score, unit_of(metric)),
+        difference,
     )
     kind, said = _kind(large=large, improves=improves, learnt=metric.unit == "share" and sign > 0 and top >= HIGH)
-    about = (
-        f"{held.headline_words[0].upper() + held.headline_words[1:]} is {_written(top, metric.unit)} on training and "
-    )
-    about += f"{_written(bottom, metric.unit)} on held-out images, a difference of {_gap(gap, low, high, unit)}. "
+    about = f"{held.headline_words[0].upper() + held.headline_words[1:]} is {written(metric, top)} on training and "
+    about += f"{written(metric, bottom)} on held-out images, a difference of {difference}. "
     if past:
         said += " The validation score was higher before the end of the training."
     return Answer(
@@ -118,20 +117,6 @@ def _stake(kind: str, gap: float, top: float) -> float:
     if kind == "over":
         return abs(gap) / 2
     return 0.2 * (1 - top) if kind in {"short", "under"} else 0.0
-
-
-def _unit(unit: str) -> Unit:
-    return "share" if unit == "share" else ""
-
-
-def _written(value: float, unit: str) -> str:
-    return percent(value) if unit == "share" else f"{value:.4g}"
-
-
-def _gap(gap: float, low: float | None, high: float | None, unit: str) -> str:
-    scale, word = (100, " points") if unit == "points" else (1, "")
-    ends = "" if low is None or high is None else f" ({scale * low:.3g} to {scale * high:.3g})"
-    return f"{scale * gap:.3g}{word}{ends}"
 
 
 def _column(study: Study, name: str) -> list[float]:

@@ -15,7 +15,7 @@ from maskwright.core.text import count, listing, percent, plural
 from maskwright.data.readers import read_image
 from maskwright.diagnosis.image_facts import FACTS, image_facts
 from maskwright.diagnosis.label_order import order
-from maskwright.diagnosis.risk import WatchedPredictor
+from maskwright.diagnosis.risk import risk_of
 from maskwright.ops.draw import to_rgb8
 from maskwright.workflows.evaluate_parts import scoring
 
@@ -125,7 +125,7 @@ def _looked(study: Study, record: Record) -> tuple[float | None, list[float]]:
     """
     image = read_image(record.image)
     study.predictor.check(image)
-    watched = WatchedPredictor(study.predictor)
-    watched.result(image)
+    blocks = list(study.predictor.blocks(image))
+    risk = risk_of(study.predictor, blocks, (image.shape[0], image.shape[1]))
     found = image_facts(image)
-    return watched.risks[0], [found.get(name, 0.0) for name in FACTS]
+    return risk, [found.get(name, 0.0) for name in FACTS]

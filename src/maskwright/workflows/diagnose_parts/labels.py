@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskwright.core.answers import Answer, Cure, Drawing, Figure, Grid
+from maskwright.core.answers import Answer, Cure, Drawing, Grid
 from maskwright.core.text import count, percent, plural
 from maskwright.data.targets import read_sample
 from maskwright.diagnosis import label_errors
-from maskwright.metrics.intervals import by_group, intervals
 from maskwright.ops.draw import overlay, to_rgb8
+from maskwright.workflows.diagnose_parts.figures import ratio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from maskwright.core.answers import Figure
     from maskwright.diagnosis.label_errors import Suspect
     from maskwright.workflows.diagnose_parts.study import Look, Study
 
@@ -86,17 +87,7 @@ def _share(looks: list[Look], found: list[tuple[Look, Suspect]]) -> Figure:
     for look, entry in found:
         pixels[look.record.id] += entry.pixels
     rows = np.array([[pixels[look.record.id], look.truth.size] for look in looks], np.float64)
-    totals, sizes = by_group(rows, [look.record.group for look in looks])
-    low, high = intervals(totals, sizes, _ratio, np.ones(1))
-    known = not np.isnan(low[0])
-    value = float(rows[:, 0].sum() / rows[:, 1].sum())
-    ends = (float(low[0]), float(high[0])) if known else (None, None)
-    return Figure("pixels that may be labelled wrongly", value, *ends)
-
-
-def _ratio(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):
-        return np.asarray(sums[:, :1] / sums[:, 1:])
+    return ratio("pixels that may be labelled wrongly", rows, [look.record.group for look in looks])
 
 
 def _table(study: Study, found: list[tuple[Look, Suspect]]) -> Grid:

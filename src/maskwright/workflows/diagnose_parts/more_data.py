@@ -16,7 +16,6 @@ from maskwright.core.text import count, plural
 from maskwright.diagnosis import learning_curve
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows.diagnose_parts.label_next import label_next
-from maskwright.workflows.diagnose_parts.paired import image_values
 from maskwright.workflows.diagnose_parts.subsets import beginning, ordered, short_plan, trained
 from maskwright.workflows.runs import run_folder
 
@@ -53,12 +52,12 @@ class Point:
     Attributes:
         images: that it was trained on.
         score: on the held-out images, higher is better.
-        each: score of each held-out image, by id.
+        errors: of the held-out images, by id.
     """
 
     images: int
     score: float
-    each: dict[str, float]
+    errors: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -164,14 +163,14 @@ def _point(setup: Setup, share: float, steps: int, seed: int, out: Path) -> Poin
     plan = short_plan(setup.plan, steps, own)
     run = trained(study.home, setup.material, kept, plan, out, study.request.device, report)
     scores = study.scored(records=setup.held_out, predictor=Predictor.load(run, study.request.device))
-    return Point(len(kept), setup.sign * (scores.score.value or 0.0), image_values(scores))
+    return Point(len(kept), setup.sign * (scores.score.value or 0.0), scores.image_errors)
 
 
 def fitted(setup: Setup, points: Sequence[Point]) -> Curve:
     """Fit the curve to the points, with the images that all of them scored."""
-    ids = [record.id for record in setup.held_out if all(record.id in point.each for point in points)]
+    ids = [record.id for record in setup.held_out if all(record.id in point.errors for point in points)]
     groups = {record.id: record.group for record in setup.held_out}
-    each = setup.sign * np.array([[point.each[name] for point in points] for name in ids]).reshape(len(ids), -1)
+    each = -np.array([[point.errors[name] for point in points] for name in ids]).reshape(len(ids), -1)
     top = 1.0 if setup.study.scores.headline_metric.unit == "share" and setup.sign > 0 else np.inf
     return learning_curve.fit(
         [point.images for point in points],

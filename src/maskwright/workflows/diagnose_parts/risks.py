@@ -13,7 +13,7 @@ from maskwright.core.seeds import generator
 from maskwright.core.text import listing, percent, plural
 from maskwright.diagnosis import selective
 from maskwright.diagnosis.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from maskwright.diagnosis.risk import WatchedPredictor
+from maskwright.diagnosis.risk import risk_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Record
     from maskwright.core.targets import Target
     from maskwright.metrics.scores import Scores
-    from maskwright.workflows.diagnose_parts.study import Study
+    from maskwright.workflows.diagnose_parts.study import Alter, Seen, Study
 
 GOOD_WAY, GOOD_AREA = 0.5, 0.85
 """From where on a risk is good: its way from a random order to the best, or how well it finds the worst fifth."""
@@ -43,18 +43,16 @@ class _Judged:
     groups: list[str | None]
 
     @classmethod
-    def of(cls, study: Study, scores: Scores, risks: Sequence[float | None]) -> _Judged:
+    def of(cls, scores: Scores, risks: Sequence[float | None]) -> _Judged:
         """Pair scores with risks in the same order; images without one of the two are left out."""
-        metric = study.scores.image_headline
+        errors = scores.image_errors
         rows = [
-            (entry.id, risk, value, entry.group)
+            (entry.id, risk, errors[entry.id], entry.group)
             for entry, risk in zip(scores.per_image, risks, strict=True)
-            if (value := entry.values[metric.key]) is not None and risk is not None
+            if entry.id in errors and risk is not None
         ]
-        values = np.array([row[2] for row in rows], np.float64)
-        error = values if not metric.higher_is_better else 1 - values if metric.unit == "share" else -values
-        risk = np.array([row[1] for row in rows], np.float64)
-        return cls([row[0] for row in rows], risk, error, [row[3] for row in rows])
+        names, risk, error, groups = zip(*rows, strict=True) if rows else ((), (), (), ())
+        return cls(list(names), np.array(risk, np.float64), np.array(error, np.float64), list(groups))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -68,7 +66,7 @@ class _Judged:
 
 def risks(study: Study, deadline: float) -> Iterator[Answer]:
     """Judge the risk of images, also on corrupted copies, and of objects."""
-    clean = _Judged.of(study, study.scores, [look.risk for look in study.looks])
+    clean = _Judged.of(study.scores, [look.risk for look in study.looks])
     if len(clean) < selective.FEWEST or not np.ptp(clean.error) > 0:
         words = (
             f"{plural(len(clean), 'image')} {'has' if len(clean) == 1 else 'have'} a score and a risk: too few to tell "
@@ -90,9 +88,7 @@ def _threshold(study: Study, clean: _Judged, deadline: float) -> tuple[float, st
     records = study.records("val")
     if study.request.split != "test" or not records:
         return float(np.quantile(clean.risk, KEPT)), "these images"
-    watched = WatchedPredictor(study.predictor)
-    study.scored(records=records, predictor=watched, deadline=deadline)
-    known = [risk for risk in watched.risks if risk is not None]
+    known = [risk for risk in _scored(study, records, deadline)[1] if risk is not None]
     if not known:
         return float(np.quantile(clean.risk, KEPT)), "these images"
     return float(np.quantile(known, KEPT)), plural(len(known), "validation image")
@@ -107,13 +103,20 @@ def _corrupted(study: Study, deadline: float) -> _Judged:
         name, severity = names[draw.integers(len(names))], int(draw.integers(len(SEVERITIES)))
         return corrupt(image, target, name, severity, draw)
 
-    watched = WatchedPredictor(study.predictor)
-    scores = study.scored(alter, _records(study), watched, deadline)
-    return _Judged.of(study, scores, watched.risks)
+    return _Judged.of(*_scored(study, [look.record for look in study.looks], deadline, alter))
 
 
-def _records(study: Study) -> list[Record]:
-    return [look.record for look in study.looks]
+def _scored(
+    study: Study, records: Sequence[Record], deadline: float, alter: Alter | None = None
+) -> tuple[Scores, list[float | None]]:
+    """Score images, and return the risk of each too, in their order."""
+    found: list[float | None] = []
+
+    def seen(image: Seen) -> bool:
+        found.append(risk_of(study.predictor, image.blocks, image.target.size))
+        return True
+
+    return study.scored(alter, records, deadline=deadline, seen=seen), found
 
 
 def _objects(study: Study) -> tuple[Figure, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from maskwright.core.answers import Answer, Cure, Figure, Grid
 from maskwright.core.seeds import generator
 from maskwright.core.text import listing, percent, plural
 from maskwright.diagnosis.corruptions import CORRUPTIONS, SEVERITIES, corrupt, uncropped
-from maskwright.workflows.diagnose_parts.paired import change, image_values
+from maskwright.report.tables import written
+from maskwright.workflows.diagnose_parts.figures import change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.records import Record
     from maskwright.core.targets import Target
-    from maskwright.metrics.scores import Metric
+    from maskwright.metrics.scores import Scores
     from maskwright.workflows.diagnose_parts.study import Study
 
 FEWEST, MOST = 4, 60
@@ -40,6 +42,7 @@ STRENGTHS = {
     "rotation": ("rotate", 45.0),
 }
 """Corruption -> the augmentation that is most like it, and a strength."""
+QUESTION = "Is it robust to noise and errors in the input?"
 ZOOMS = {"resize": (0.35, 1.5)}
 """Corruption -> the range of zoom that covers it."""
 
@@ -50,35 +53,29 @@ def robustness(study: Study, deadline: float) -> Iterator[Answer]:
     names = [
         name for name, entry in CORRUPTIONS.items() if entry.move is None or study.predictor.task.annotation != "edges"
     ]
-    clean = image_values(study.scored(records=records))
+    clean = study.scored(records=records)
     report, done = study.progress("corrupt"), 0
     losses: dict[tuple[str, int], Figure] = {}
-    relative: dict[tuple[str, int], float] = {}
     # The medium severity first: if time is short, each corruption has at least that.
     for severity in (1, 2, 0):
         for name in names:
             if time.monotonic() > deadline and severity != 1:
                 continue
-            found = image_values(study.scored(_alter(name, severity, study.request.seed), records))
-            same = clean if name != "crop" else image_values(study.scored(_kept(severity), records))
-            losses[name, severity], before = change(same, found, records)
-            relative[name, severity] = (losses[name, severity].value or 0) / before if before else float("nan")
+            found = study.scored(_alter(name, severity, study.request.seed), records)
+            same = clean if name != "crop" else study.scored(_kept(severity), records)
+            losses[name, severity] = change(same, found)
             done += 1
             report(done, len(SEVERITIES) * len(names))
-    yield _answer(study, clean, losses, relative, len(records))
+    yield _answer(study, clean, losses)
 
 
 def _sample(study: Study, deadline: float) -> list[Record]:
     """Draw as many images as can be corrupted in the time, if a prediction takes as long as it did so far."""
-    looked = [look.record for look in study.looks if _known(study, look.record)]
+    looked = [look.record for look in study.looks]
     possible = (deadline - time.monotonic()) / max(study.seconds_each, 1e-3) / (len(CORRUPTIONS) * len(SEVERITIES) + 1)
     number = int(min(len(looked), MOST, max(FEWEST, possible)))
     chosen = generator(study.request.seed, "robustness").permutation(len(looked))[:number]
     return [looked[place] for place in sorted(chosen)]
-
-
-def _known(study: Study, record: Record) -> bool:
-    return study.image_scores[record.id].values[study.scores.image_headline.key] is not None
 
 
 def _alter(name: str, severity: int, seed: int) -> Any:
@@ -95,21 +92,20 @@ def _kept(severity: int) -> Any:
     return lambda image, target: (image, uncropped(target, "crop", severity))
 
 
-def _answer(
-    study: Study,
-    clean: dict[str, float],
-    losses: dict[tuple[str, int], Figure],
-    relative: dict[tuple[str, int], float],
-    images: int,
-) -> Answer:
-    metric = study.scores.image_headline
+def _answer(study: Study, clean: Scores, losses: dict[tuple[str, int], Figure]) -> Answer:
+    metric, base = clean.headline_metric, clean.score.value
+    if not base:
+        words = f"Not measured: the {metric.label} of the images as they are is {'0' if base == 0 else 'undefined'}."
+        return Answer("robustness", QUESTION, words, "open")
     sign = -1.0 if metric.higher_is_better else 1.0
     names = dict.fromkeys(name for name, _ in losses)
-    lost = {name: _mean([sign * relative[place] for place in relative if place[0] == name]) for name in names}
+    lost = {
+        name: _mean([sign * (figure.value or 0.0) / base for place, figure in losses.items() if place[0] == name])
+        for name in names
+    }
     ordered = sorted(names, key=lambda name: -lost[name])
     weak = [name for name in ordered if lost[name] > LARGE_LOSS]
     mean = _mean([figure.value for figure in losses.values() if figure.value is not None])
-    base = _mean(list(clean.values()))
     rows = tuple(
         (
             CORRUPTIONS[name].words,
@@ -120,13 +116,13 @@ def _answer(
     )
     shown = [f"{CORRUPTIONS[name].words} ({percent(lost[name], 0)})" for name in ordered]
     said = (
-        f"{metric.label} {_number(base, metric)} becomes {_number(base + mean, metric)} on average over "
+        f"{metric.label} {written(metric, base)} becomes {written(metric, base + mean)} on average over "
         f"{plural(len(losses), 'corruption')}. "
         + (f"It loses most by {listing(shown[:3])}." if weak else f"The largest loss is that by {shown[0]}.")
     )
     return Answer(
         "robustness",
-        "Is it robust to noise and errors in the input?",
+        QUESTION,
         said,
         "warning" if weak else "good",
         # Real images are seldom like that: a tenth of the loss is at stake.
@@ -140,22 +136,17 @@ def _answer(
             ),
         ),
         cures=_cures(study, weak),
-        method=f"Each corruption of {plural(images, 'held-out image')} is compared with the same images clean.",
+        method=f"Each corruption of {plural(clean.images, 'held-out image')} is compared with the same images clean.",
     )
 
 
 def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if np.isfinite(value)]
-    return float(np.mean(known)) if known else 0.0
-
-
-def _number(value: float, metric: Metric) -> str:
-    return percent(value) if metric.unit == "share" else f"{value:.4g}"
+    return float(np.mean(values)) if values else 0.0
 
 
 def _worst(name: str, losses: dict[tuple[str, int], Figure]) -> Figure:
     found = losses.get((name, 1), Figure("", None))
-    return Figure(f"change by medium {CORRUPTIONS[name].words}", found.value, found.low, found.high, "points")
+    return replace(found, name=f"change by medium {CORRUPTIONS[name].words}")
 
 
 def _cures(study: Study, weak: list[str]) -> tuple[Cure, ...]:

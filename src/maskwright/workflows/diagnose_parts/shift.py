@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.core.answers import Answer, Cure, Drawing, Figure, Grid
+from maskwright.core.answers import Answer, Cure, Drawing, Grid
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.records import Record
 from maskwright.core.seeds import generator
-from maskwright.core.text import listing, percent, plural
+from maskwright.core.text import chance, listing, percent, plural
 from maskwright.data.sequences import read_sequences, with_sequences
 from maskwright.diagnosis.shift import FEWEST, FILE, UNLIKE, Reference, folder_chance, image_features
 from maskwright.inference.origin import digest
-from maskwright.metrics.intervals import by_group, intervals
 from maskwright.ops.draw import to_rgb8
+from maskwright.workflows.diagnose_parts.figures import ratio
 from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.runs import run_folder
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from maskwright.core.answers import Figure
     from maskwright.workflows.diagnose_parts.study import Study
 
 MOST = 400
@@ -134,15 +135,8 @@ def _unlabelled(study: Study, folder: Path) -> list[Record]:
 def _compare(study: Study, name: str, images: _Images, reference: Reference) -> _Compared:
     distances = reference.distances(images.features)
     chances = reference.chances(distances)
-    rows, sizes = by_group(np.stack([chances <= UNLIKE, np.ones(len(chances))], 1).astype(np.float64), images.groups)
-
-    def share(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-        with np.errstate(invalid="ignore"):
-            return np.asarray(sums[:, :1] / sums[:, 1:])
-
-    low, high = (float(bound[0]) for bound in intervals(rows, sizes, share, np.ones(1)))
-    ends = (None, None) if np.isnan(low) else (low, high)
-    unlike = Figure(f"{name} unlike the training", float((chances <= UNLIKE).mean()), *ends)
+    rows = np.stack([chances <= UNLIKE, np.ones(len(chances))], 1).astype(np.float64)
+    unlike = ratio(f"{name} unlike the training", rows, images.groups)
     return _Compared(
         name, images, chances, unlike, folder_chance(reference, distances, images.groups, study.request.seed)
     )
@@ -163,7 +157,7 @@ def _answer(study: Study, training: _Images, compared: list[_Compared]) -> Answe
     grid = Grid(
         "Images that look unlike the training images (of the same kind, one in twenty does)",
         ("images", "number", "unlike the training", "chance"),
-        tuple((one.name, str(len(one.chances)), one.unlike, _chance(one.chance)) for one in compared),
+        tuple((one.name, str(len(one.chances)), one.unlike, chance(one.chance)) for one in compared),
     )
     groups = len({record.group or record.id for record in training.records})
     words = f"{'No' if first.different else 'Yes'}: {_told(first)}"
@@ -186,17 +180,10 @@ def _answer(study: Study, training: _Images, compared: list[_Compared]) -> Answe
 
 
 def _told(one: _Compared) -> str:
-    ends = ""
-    if one.unlike.low is not None and one.unlike.high is not None:
-        ends = f" ({percent(one.unlike.low)} to {percent(one.unlike.high)})"
     return (
-        f"{percent(one.unlike.value or 0)}{ends} of {len(one.chances)} {one.name} look unlike the training images; of "
-        f"the same kind, {percent(UNLIKE, 0)} would (chance of the whole: {_chance(one.chance)})."
+        f"{one.unlike} of {len(one.chances)} {one.name} look unlike the training images; of "
+        f"the same kind, {percent(UNLIKE, 0)} would (chance of the whole: {chance(one.chance)})."
     )
-
-
-def _chance(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else "<0.001"
 
 
 def _drawings(study: Study, one: _Compared) -> tuple[Drawing, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from maskwright.core.answers import Answer, Cure, Drawing, Figure, Grid
 from maskwright.core.classes import IGNORE
-from maskwright.core.text import count, listing, percent, plural
+from maskwright.core.text import chance, count, listing, percent, plural
 from maskwright.diagnosis import shortcuts as measures
 from maskwright.diagnosis import swaps
 from maskwright.workflows.diagnose_parts.donors import Donors, sample_of
@@ -118,7 +118,7 @@ def _tables(study: Study, trials: Trials, found: list[Effect]) -> tuple[tuple[Gr
             f"{WORDS[effect.swap]}: {study.classes.names[effect.index]}",
             count(effect.images),
             Figure("", effect.share, effect.low, effect.high),
-            f"{effect.chance:.3f}" if effect.chance >= 0.001 else "<0.001",
+            chance(effect.chance),
         )
         for effect in found[:SHOWN]
     )

@@ -12,7 +12,7 @@ import numpy as np
 from maskwright.core.plan_file import read_plan
 from maskwright.diagnosis.image_facts import image_facts
 from maskwright.diagnosis.pixel_labels import pixel_labels
-from maskwright.diagnosis.risk import Promise, image_risk, object_risks, objects_of
+from maskwright.diagnosis.risk import image_risk, object_risks, objects_of, promise_of
 from maskwright.workflows.evaluate_parts import scoring
 from maskwright.workflows.runs import run_folder
 
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Dataset, Record
     from maskwright.core.targets import Target
     from maskwright.inference.predictor import Predictor
-    from maskwright.metrics.scores import ImageScore, Scores
-    from maskwright.tasks.base import Judge
+    from maskwright.metrics.scores import Scores
     from maskwright.tasks.block import Block
     from maskwright.workflows.diagnose_request import DiagnoseRequest
     from maskwright.workflows.evaluate_parts.evaluation import Evaluation
@@ -52,7 +51,7 @@ class Look:
         confidence: float16 (H, W), probability of the predicted class; None where the network gives none.
         truth: uint8 (H, W), class indices or `IGNORE`.
         facts: of the image, see `diagnosis.image_facts`.
-        risk: of the image, see `diagnosis.risk.Promise`; None where the network says nothing.
+        risk: of the image, see `diagnosis.risk`; None where the network says nothing.
         objects: risk and overlap with the truth (n, 2) of each object found; empty for a task without objects.
     """
 
@@ -63,6 +62,16 @@ class Look:
     facts: dict[str, float]
     risk: float | None
     objects: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """An image that was predicted: as the model saw it, with its target and the blocks of its prediction."""
+
+    record: Record
+    image: NDArray[Any]
+    target: Target
+    blocks: list[Block]
 
 
 class Study:
@@ -154,17 +163,13 @@ class Study:
         """Seconds to predict and score one image, the mean of the looks."""
         return self._seconds / max(1, len(self.looks))
 
-    @cached_property
-    def image_scores(self) -> dict[str, ImageScore]:
-        """The scores of single images, by id."""
-        return {entry.id: entry for entry in self.scores.per_image}
-
     def scored(
         self,
         alter: Alter | None = None,
         records: Sequence[Record] | None = None,
         predictor: Predictor | None = None,
         deadline: float | None = None,
+        seen: Callable[[Seen], bool] = lambda _: True,
     ) -> Scores:
         """Score the model as it is, or on altered images.
 
@@ -173,30 +178,38 @@ class Study:
             records: None for the images of `looks`.
             predictor: None for the trained model.
             deadline: no image is started later, but for the first four; None for no limit.
+            seen: gets each image once it is predicted, and says whether to go on.
 
         Raises:
             MaskwrightError: no image can be read.
         """
         records = [look.record for look in self.looks] if records is None else records
         predictor = predictor or self.predictor
-        judge = _judge(predictor, self.dataset)
-        for done, (record, image, target) in enumerate(self._pairs(predictor, records)):
+        judge = predictor.task.judge(self.dataset.classes, predictor.task.uncalibrated(predictor.card.decoding))
+        for done, (record, image, target) in enumerate(self.pairs(records, predictor)):
             if done >= scoring.LEAST_IMAGES and deadline is not None and time.monotonic() > deadline:
                 break
             changed, truth = (image, target) if alter is None else alter(image, target)
-            judge.update(record.id, predictor.blocks(changed), truth, record.group)
+            blocks = list(predictor.blocks(changed))
+            judge.update(record.id, blocks, truth, record.group)
+            if not seen(Seen(record, changed, truth, blocks)):
+                break
         return judge.compute()
 
-    def progress(self, what: str) -> OnProgress:
-        """Return the receiver of (images done, images in all) for one piece of work."""
-        return self._on_progress(what) if self._on_progress is not None else _ignore
+    def pairs(
+        self, records: Sequence[Record], predictor: Predictor | None = None
+    ) -> Iterator[tuple[Record, NDArray[Any], Target]]:
+        """Read images with their targets; those that cannot be read are noted and left out."""
 
-    def _pairs(self, predictor: Predictor, records: Sequence[Record]) -> Iterator[tuple[Record, NDArray[Any], Target]]:
         def missed(_record: Record, error: MaskwrightError) -> None:
             if scoring.left_out(error) not in self.notes:
                 self.notes.append(scoring.left_out(error))
 
-        return scoring.pairs(predictor, self.dataset, records, missed)
+        return scoring.pairs(predictor or self.predictor, self.dataset, records, missed)
+
+    def progress(self, what: str) -> OnProgress:
+        """Return the receiver of (images done, images in all) for one piece of work."""
+        return self._on_progress(what) if self._on_progress is not None else _ignore
 
     def _look(self) -> tuple[list[Look], Scores]:
         if self._looked is None:
@@ -204,44 +217,35 @@ class Study:
         return self._looked
 
     def _look_now(self) -> tuple[list[Look], Scores]:
-        predictor, looks, pixels = self.predictor, [], 0
-        judge = _judge(predictor, self.dataset)
+        looks: list[Look] = []
         records, report = self.records(), self.progress("predict")
         started = time.monotonic()
-        until = started + (self.deadline - started) / 3
-        for record, image, target in self._pairs(predictor, records):
-            size = target.size
-            blocks = list(predictor.blocks(image))
-            judge.update(record.id, blocks, target, record.group)
-            result = predictor.task.decode(blocks, size, self.classes, predictor.card.decoding, confidence=True)
-            looks.append(self._looked_at(record, image, target, blocks, result))
-            pixels += size[0] * size[1]
+        pixels = 0
+
+        def looked(seen: Seen) -> bool:
+            nonlocal pixels
+            looks.append(self._looked_at(seen))
+            pixels += seen.target.labels.size
             report(len(looks), len(records))
-            if len(looks) >= scoring.LEAST_IMAGES and (time.monotonic() > until or pixels > MOST_PIXELS):
-                break
+            return pixels <= MOST_PIXELS or len(looks) < scoring.LEAST_IMAGES
+
+        scores = self.scored(records=records, deadline=started + (self.deadline - started) / 3, seen=looked)
         self._seconds = time.monotonic() - started
-        scores = judge.compute()
         if len(looks) < len(records):
             self.notes.append(f"{len(looks)} of {len(records)} images were looked at, drawn at random, to save time")
         return looks, replace(scores, scope=None)
 
-    def _looked_at(
-        self, record: Record, image: NDArray[Any], target: Target, blocks: Sequence[Block], result: Any
-    ) -> Look:
+    def _looked_at(self, seen: Seen) -> Look:
         """Gather what is kept of an image."""
+        predictor, target = self.predictor, seen.target
+        decoding = predictor.card.decoding
+        result = predictor.task.decode(seen.blocks, target.size, self.classes, decoding, confidence=True)
         labels, confidence = pixel_labels(result, target.size, self.classes)
-        promise = Promise(self.predictor.card.channels)
-        for block in blocks:
-            promise.add(block)
         found, objects = objects_of(result), np.zeros((0, 2))
         if found is not None and target.instances is not None:
             objects = object_risks(found, target.instances)
-        return Look(record, labels, confidence, target.labels, image_facts(image), image_risk(promise, result), objects)
-
-
-def _judge(predictor: Predictor, dataset: Dataset) -> Judge:
-    """Return a judge of predictions as a user gets them, calibrated."""
-    return predictor.task.judge(dataset.classes, predictor.task.uncalibrated(predictor.card.decoding))
+        risk = image_risk(promise_of(predictor, seen.blocks), result)
+        return Look(seen.record, labels, confidence, target.labels, image_facts(seen.image), risk, objects)
 
 
 def _ignore(_done: int, _total: int) -> None:

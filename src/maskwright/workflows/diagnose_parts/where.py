@@ -11,11 +11,12 @@ from maskwright.core.answers import Answer, Cure, Figure, Grid
 from maskwright.core.classes import IGNORE
 from maskwright.core.text import count, listing, percent
 from maskwright.diagnosis import zones
-from maskwright.metrics.intervals import by_group, intervals
+from maskwright.metrics.summary import estimated
+from maskwright.workflows.diagnose_parts.figures import figure
 from maskwright.workflows.diagnose_parts.which_images import which_images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -49,17 +50,6 @@ def _places(look: Look, classes: int) -> NDArray[np.int64]:
     return zones.place_counts(look.labels, look.truth, classes)
 
 
-def _shares(
-    sums: NDArray[np.float64], groups: list[str | None], measure: Callable[[NDArray[np.float64]], NDArray[np.float64]]
-) -> list[tuple[float | None, float | None, float | None]]:
-    """Return value and interval of each share that `measure` finds in sums (n, M) over images."""
-    totals, sizes = by_group(sums, groups)
-    value = measure(totals.sum(0, keepdims=True))[0]
-    low, high = intervals(totals, sizes, measure, np.ones(len(value)))
-    plain = [[None if np.isnan(entry) else float(entry) for entry in row] for row in (value, low, high)]
-    return list(zip(*plain, strict=True))
-
-
 def _rate(totals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the share of wrong pixels of (R, J * 2) sums of right and wrong ones."""
     pairs = totals.reshape(len(totals), -1, 2)
@@ -70,7 +60,7 @@ def _rate(totals: NDArray[np.float64]) -> NDArray[np.float64]:
 def _border(study: Study, counts: NDArray[np.int64], groups: list[str | None]) -> Answer:
     """Compare pixels near a border between regions with those inside."""
     by_zone = counts.sum((1, 3)).astype(np.float64)  # (n, zones, 2)
-    rates = _shares(by_zone.reshape(len(by_zone), -1), groups, _rate)
+    rates = estimated(by_zone.reshape(len(by_zone), -1), groups, _rate, np.ones(by_zone.shape[1]))
     near = len([end for end in zones.BORDER_ENDS if end <= 5])
     wrong = by_zone[..., 1]
 
@@ -78,12 +68,12 @@ def _border(study: Study, counts: NDArray[np.int64], groups: list[str | None]) -
         with np.errstate(invalid="ignore"):
             return np.asarray(totals[:, :near].sum(1, keepdims=True) / totals.sum(1, keepdims=True))
 
-    value, low, high = _shares(wrong, groups, part)[0]
-    pixels = by_zone.sum((0, 2))
+    found = estimated(wrong, groups, part, np.ones(1))[0]
+    value, pixels = found.value, by_zone.sum((0, 2))
     if value is None:
         return Answer("border", QUESTION_BORDER, "No pixel is wrong.", "good")
     most = value >= MANY
-    share = Figure("wrong pixels that lie within 5 px of a border", value, low, high)
+    share = figure("wrong pixels that lie within 5 px of a border", found)
     kind = (
         "Most errors are at borders between regions" if most else "Most errors are inside regions, not at their borders"
     )
@@ -96,7 +86,7 @@ def _border(study: Study, counts: NDArray[np.int64], groups: list[str | None]) -
         "Errors by distance to the nearest border between regions",
         ("distance", "share of the pixels", "wrong"),
         tuple(
-            (name, Figure("", float(part_of), unit="share"), Figure("wrong", *rate))
+            (name, Figure("", float(part_of)), figure("wrong", rate))
             for name, part_of, rate in zip(names, pixels / pixels.sum(), rates, strict=True)
         ),
     )
@@ -145,24 +135,24 @@ def _frame(study: Study, counts: NDArray[np.int64], groups: list[str | None]) ->
         found, expected = shaped[:, 0, ..., 1].sum((1, 2)) / near, (pixels[:, 0] * rates).sum((1, 2)) / near
         return np.stack([found, expected, found - expected], 1)
 
-    totals, sizes = by_group(flat.reshape(len(flat), -1), groups)
-    found, expected, more = (float(value) for value in excess(totals.sum(0, keepdims=True))[0])
-    low, high = (float(bound[2]) for bound in intervals(totals, sizes, excess, np.array([1.0, 1.0, np.nan])))
-    known = not np.isnan(low)
-    weak = known and low > 0 and more > 0.005
-    figure = Figure("more wrong pixels at the frame", more, low if known else None, high if known else None, "points")
+    bounds = estimated(flat.reshape(len(flat), -1), groups, excess, np.array([1.0, 1.0, np.nan]))
+    found, expected, more = (entry.value or 0.0 for entry in bounds)
+    low = bounds[2].low
+    known = low is not None
+    weak = low is not None and low > 0 and more > 0.005
     width = percent(zones.FRAME_ENDS[0], 0)
     answer = "Yes" if weak else "No" if known or more <= 0.005 else "Perhaps, but there are too few images to be sure"
     verdict = (
         f"{answer}: within {width} of the frame {percent(found)} of the pixels are wrong; the classes and borders "
         f"there would lead one to expect {percent(expected)}."
     )
-    rates = _shares(flat.sum((2, 3)).reshape(len(flat), -1), groups, _rate)
+    by_zone = flat.sum((2, 3))
+    rates = estimated(by_zone.reshape(len(flat), -1), groups, _rate, np.ones(by_zone.shape[1]))
     names = [f"{name} of the shorter side" for name in _zone_names([round(100 * end) for end in zones.FRAME_ENDS], "%")]
     grid = Grid(
         "Errors by distance to the frame of the image",
         ("distance", "wrong"),
-        tuple((name, Figure("wrong", *rate)) for name, rate in zip(names, rates, strict=True)),
+        tuple((name, figure("wrong", rate)) for name, rate in zip(names, rates, strict=True)),
     )
     cures: tuple[Cure, ...] = ()
     if weak:
@@ -176,7 +166,7 @@ def _frame(study: Study, counts: NDArray[np.int64], groups: list[str | None]) ->
         verdict,
         "warning" if weak else "good" if answer == "No" else "note",
         max(more, 0) * part if weak else 0.0,
-        (figure,),
+        (figure("more wrong pixels at the frame", bounds[2], "points"),),
         (grid,),
         cures=cures,
     )
@@ -194,14 +184,14 @@ def _sizes(study: Study, looks: list[Look], groups: list[str | None]) -> Answer:
         with np.errstate(invalid="ignore"):
             return np.asarray(pairs[..., 1] / pairs[..., 0])
 
-    found = _shares(sums.reshape(len(sums), -1), groups, recall)
+    found = estimated(sums.reshape(len(sums), -1), groups, recall, np.ones(sums.shape[1]))
     regions = sums[..., 0].sum(0)
     names = _zone_names(zones.SIZE_ENDS, "px")
     grid = Grid(
         "Regions by size",
         ("diameter", "regions", "found"),
         tuple(
-            (name, count(number), Figure("found", *value))
+            (name, count(number), figure("found", value))
             for name, number, value in zip(names, regions, found, strict=True)
             if number
         ),
@@ -211,10 +201,10 @@ def _sizes(study: Study, looks: list[Look], groups: list[str | None]) -> Answer:
         verdict, weak = "There are too few regions to compare sizes.", False
     else:
         (least, small), (_, large) = shown[0], shown[-1]
-        weak = small[0] is not None and large[0] is not None and small[0] < large[0] - 0.1
+        weak = small.value is not None and large.value is not None and small.value < large.value - 0.1
         verdict = (
-            f"Of the smallest regions ({least} in diameter) {percent(small[0] or 0)} are found, of the largest "
-            f"({shown[-1][0]}) {percent(large[0] or 0)}."
+            f"Of the smallest regions ({least} in diameter) {percent(small.value or 0)} are found, of the largest "
+            f"({shown[-1][0]}) {percent(large.value or 0)}."
         )
     cures: tuple[Cure, ...] = ()
     if weak:

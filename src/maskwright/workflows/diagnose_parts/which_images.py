@@ -8,9 +8,11 @@ import numpy as np
 
 from maskwright.core.answers import Answer, Cure, Drawing, Figure, Grid
 from maskwright.core.classes import IGNORE
-from maskwright.core.text import count, listing, percent, plural
+from maskwright.core.text import chance, count, listing, plural
 from maskwright.diagnosis import slices
 from maskwright.diagnosis.image_facts import FACTS
+from maskwright.report.tables import written
+from maskwright.workflows.diagnose_parts.figures import unit_of
 from maskwright.workflows.evaluate_parts import scoring
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from maskwright.core.answers import Unit
-    from maskwright.metrics.scores import Metric
     from maskwright.workflows.diagnose_parts.study import Look, Study
 
 SHOWN = 10
@@ -60,26 +60,20 @@ def _groups(study: Study) -> Iterator[Answer]:
     grid = Grid(
         f"{metric.label} by group, mean over its images, the worst groups first",
         ("group", "images", metric.label),
-        tuple((name, count(number), _figure(mean, metric)) for mean, name, number in means[:SHOWN]),
+        tuple(
+            (name, count(number), Figure(metric.label, mean, unit=unit_of(metric)))
+            for mean, name, number in means[:SHOWN]
+        ),
     )
     worst, best = means[0], means[-1]
     yield Answer(
         "groups",
         "Is it worse for some groups (patients, videos, sites)?",
-        f"Of {plural(len(means), 'group')} {worst[1]} is the worst ({_written(worst[0], metric)}) and {best[1]} the "
-        f"best ({_written(best[0], metric)}).",
+        f"Of {plural(len(means), 'group')} {worst[1]} is the worst ({written(metric, worst[0])}) and {best[1]} the "
+        f"best ({written(metric, best[0])}).",
         grids=(grid,),
         method="The next answer says whether chance explains such a difference.",
     )
-
-
-def _figure(value: float | None, metric: Metric) -> Figure:
-    units: dict[str, Unit] = {"share": "share", "px": "px", "count": "count"}
-    return Figure(metric.label, value, unit=units.get(metric.unit, ""))
-
-
-def _written(value: float, metric: Metric) -> str:
-    return percent(value) if metric.unit == "share" else f"{value:.4g}"
 
 
 def _kinds(study: Study) -> Answer:
@@ -138,12 +132,9 @@ def _errors(study: Study) -> tuple[list[Look], NDArray[np.float64], NDArray[np.f
         )
         expected = slices.expected_errors(pixels.astype(np.float64), wrong.astype(np.float64))
         return looks, wrong.sum(1) / pixels.sum(1), expected
-    metric = study.scores.image_headline
-    values = {look.record.id: study.image_scores[look.record.id].values[metric.key] for look in study.looks}
-    looks = [look for look in study.looks if values[look.record.id] is not None]
-    sign = -1.0 if metric.higher_is_better else 1.0
-    errors = np.array([sign * float(values[look.record.id] or 0) for look in looks])
-    return looks, errors + (1.0 if metric.higher_is_better and metric.unit == "share" else 0.0), np.zeros(len(looks))
+    found = study.scores.image_errors
+    looks = [look for look in study.looks if look.record.id in found]
+    return looks, np.array([found[look.record.id] for look in looks]), np.zeros(len(looks))
 
 
 def _by_group(groups: list[str | None]) -> dict[str, NDArray[np.bool_]]:
@@ -166,7 +157,7 @@ def _row(entry: slices.Slice) -> tuple[str | Figure, ...]:
         Figure("", entry.error),
         Figure("", entry.rest),
         Figure("", entry.excess, unit="points"),
-        f"{entry.chance:.3f}" if entry.chance >= 0.001 else "<0.001",
+        chance(entry.chance),
     )
 
 
@@ -189,7 +180,7 @@ def _worst(study: Study) -> Answer:
     )
     known = [example for example in worst if example.score is not None]
     words = "; ".join(
-        f"{example.id} ({_written(example.score or 0, metric)}): {example.note.rstrip('.')}" for example in known
+        f"{example.id} ({written(metric, example.score or 0)}): {example.note.rstrip('.')}" for example in known
     )
     return Answer(
         "worst",
