@@ -9,6 +9,7 @@ import pytest
 from tests.workflows import toy_data as toy
 
 import maskwright as mw
+from maskwright.workflows.diagnose_parts import label_next
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
@@ -46,11 +47,36 @@ def test_too_little_time_says_how_much_is_needed(place: Path) -> None:
     assert answer.cures[0].options["question"] == ("more-data",)
 
 
-def test_images_without_annotation_are_ranked(place: Path) -> None:
-    root = place / "data"
+@pytest.fixture(scope="module")
+def unlabelled(place: Path) -> Path:
     for number in range(5):
-        assert cv2.imwrite(str(root / "images" / "train" / f"new{number}.png"), toy.picture(900 + number)[0])
-    found = mw.diagnose(place / "run", root, out=place / "next", budget="20s", question=["label-next"])
+        path = place / "data" / "images" / "train" / f"new{number}.png"
+        assert cv2.imwrite(str(path), toy.picture(900 + number)[0])
+    return place
+
+
+def test_images_without_annotation_are_ranked(unlabelled: Path) -> None:
+    root = unlabelled / "data"
+    found = mw.diagnose(unlabelled / "run", root, out=unlabelled / "next", budget="20s", question=["label-next"])
     answer = next(entry for entry in found.answers["more-data"] if entry.key == "label-next")
     assert len(answer.grids[0].rows) == 5
     assert all("new" in str(row[1]) for row in answer.grids[0].rows)
+
+
+def test_an_image_in_which_nothing_was_found_is_as_risky_as_the_others(
+    unlabelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    risks = iter([0.2, None, 0.4, 0.2, 0.4])
+    ranked = []
+
+    def order(risk: object, facts: object, most: int) -> list[int]:
+        ranked.append(list(risk))  # type: ignore[call-overload]
+        return [1, 0]
+
+    monkeypatch.setattr(label_next, "risk_of", lambda *_: next(risks))
+    monkeypatch.setattr(label_next, "order", order)
+    root = unlabelled / "data"
+    found = mw.diagnose(unlabelled / "run", root, out=unlabelled / "none", budget="20s", question=["label-next"])
+    answer = next(entry for entry in found.answers["more-data"] if entry.key == "label-next")
+    assert ranked == [pytest.approx([0.2, 0.3, 0.4, 0.2, 0.4])]
+    assert [row[2] for row in answer.grids[0].rows] == ["nothing was found in it", "20.0%"]

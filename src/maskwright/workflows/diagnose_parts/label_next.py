@@ -40,7 +40,7 @@ def label_next(study: Study, deadline: float) -> Answer:
                     (str(study.run), "FOLDER"))  # fmt: skip
         return Answer("label-next", QUESTION, why, "open", cures=(cure,))
     places = generator(study.request.seed, "label next").permutation(len(unlabelled))
-    seen: list[tuple[Record, float]] = []
+    seen: list[tuple[Record, float | None]] = []
     facts: list[list[float]] = []
     report = study.progress("images without labels")
     for place in places:
@@ -51,17 +51,17 @@ def label_next(study: Study, deadline: float) -> Answer:
         except MaskwrightError as error:
             study.notes.append(scoring.left_out(error))
             continue
-        if risk is None:
-            why = "Not measured: the network gives no risk of an image, which the order rests on."
-            return Answer("label-next", QUESTION, why, "open")
         seen.append((unlabelled[place], risk))
         facts.append(described)
         report(len(seen), len(unlabelled))
     if not seen:
         return Answer("label-next", QUESTION, "No image without annotation can be read.", "open")
-    chosen = order(np.array([risk for _, risk in seen]), np.array(facts, np.float64), SHOWN)
+    usual = float(np.mean([risk for _, risk in seen if risk is not None] or [0.5]))
+    # Where a network of objects found none, no score says how sure it is: such an image is as risky as the others.
+    risks = np.array([usual if risk is None else risk for _, risk in seen])
+    chosen = order(risks, np.array(facts, np.float64), SHOWN)
     first = [seen[place][0].id for place in chosen]
-    rows = tuple((count(rank), seen[place][0].id, percent(seen[place][1])) for rank, place in enumerate(chosen, 1))
+    rows = tuple((count(rank), seen[place][0].id, _risk(seen[place][1])) for rank, place in enumerate(chosen, 1))
     return Answer(
         "label-next",
         QUESTION,
@@ -78,6 +78,10 @@ def label_next(study: Study, deadline: float) -> Answer:
         "probabilities say it misses, times the distance to the images before it (brightness, contrast, sharpness, "
         "colour, size).",
     )
+
+
+def _risk(risk: float | None) -> str:
+    return "nothing was found in it" if risk is None else percent(risk)
 
 
 def without_annotation(dataset: Dataset) -> list[Record]:
