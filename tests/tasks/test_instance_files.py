@@ -147,10 +147,11 @@ def test_geojson_by_hand(tmp_path: Path) -> None:
     assert feature["properties"] == {
         "objectType": "detection",
         "classification": {"name": "nucleus", "color": list(CELLS.colors[2])},
-        "measurements": {"score": 0.9123},
+        "measurements": {"score": 0.9123, "risk": 0.0877},
         "id": 1,
         "class": "nucleus",
         "score": 0.9123,
+        "risk": 0.0877,
     }
     assert feature["geometry"]["type"] == "MultiPolygon"
     ((outer, hole),) = feature["geometry"]["coordinates"]
@@ -255,7 +256,7 @@ def test_an_image_without_an_object(kind: str, tmp_path: Path) -> None:
     elif path.suffix == ".jpg":
         assert not np.asarray(Image.open(path)).any()
     elif path.suffix == ".csv":
-        assert path.read_text().startswith("id,class,score,touches_border,area_px2,")
+        assert path.read_text().startswith("id,class,score,touches_border,risk,area_px2,")
         assert path.read_text().count("\n") == 1
     elif path.suffix == ".gpkg":
         with closing(sqlite3.connect(path)) as base:

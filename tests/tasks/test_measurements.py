@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,8 +50,15 @@ def test_a_rectangle_by_hand(tmp_path: Path) -> None:
     """4 x 6 pixels: moments give axes of 4 sqrt((n^2 - 1) / 12); the perimeter joins the centres of border pixels."""
     image = np.zeros((20, 30, 2), np.uint8)
     image[2:6, 3:9, 1] = 7
-    (row,) = rows(tmp_path, image, boxes((20, 30), (2, 6, 3, 9)))
-    assert (row["id"], row["class"], row["score"], row["touches_border"]) == ("1", "cell", "1.0000", "0")
+    (entry,) = boxes((20, 30), (2, 6, 3, 9)).objects
+    (row,) = rows(tmp_path, image, Instances((20, 30), (replace(entry, score=0.75),)))
+    assert [row[name] for name in ("id", "class", "score", "touches_border", "risk")] == [
+        "1",
+        "cell",
+        "0.7500",
+        "0",
+        "0.2500",
+    ]
     found = numbers(row)
     wanted = {
         "area_px2": 24,
@@ -67,7 +75,7 @@ def test_a_rectangle_by_hand(tmp_path: Path) -> None:
         "mean_intensity_2": 7,
     }
     assert {key: found[key] for key in wanted} == pytest.approx(wanted, rel=1e-5)
-    assert set(found) - set(wanted) == {"id", "score", "touches_border"}
+    assert set(found) - set(wanted) == {"id", "score", "risk", "touches_border"}
 
 
 def test_lengths_have_the_unit_of_the_pixel_size(tmp_path: Path) -> None:

@@ -12,10 +12,13 @@ from tests.workflows import toy_data as toy
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
+from maskwright.core.reject import Reject
 from maskwright.diagnosis.shift import FILE, Reference
 from maskwright.inference.origin import digest
 from maskwright.workflows.diagnose import diagnose
 from maskwright.workflows.diagnose_request import DiagnoseRequest
+from maskwright.workflows.predict import _judged
+from maskwright.workflows.predict_parts.results import Predicted, PredictedVideo, PredictResult
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
@@ -120,6 +123,15 @@ def test_a_risk_as_the_limit_and_none_without_a_rule(place: Path) -> None:
     assert len(marked.rejected) == len(plain.images) - 6
     with pytest.raises(MaskwrightError, match="20%"):
         mw.predict(place / "run", images, out=place / "plain", reject="often")
+
+
+def test_a_limit_says_what_has_no_risk(tmp_path: Path) -> None:
+    images = (Predicted(tmp_path / "scan.tif", {}, {}), Predicted(tmp_path / "b.png", {}, {}, risk=0.4))
+    videos = (PredictedVideo(tmp_path / "clip.mp4", {}, 3, 0, 1.0),)
+    marked = _judged(PredictResult((), [], images, videos=videos), Reject.parse("0.3"), tmp_path)
+    assert marked.rejected == images[1:]
+    assert marked.notes[0].startswith("`reject` judged nothing of 2 of 3 sources: scans that are predicted by rows")
+    assert not _judged(PredictResult((), [], images[1:]), Reject.parse("0.3"), tmp_path).notes
 
 
 def test_the_risk_of_predict_is_that_of_the_diagnosis(place: Path, answers: dict[str, Answer]) -> None:

@@ -153,7 +153,7 @@ def test_objects_lie_where_the_map_does(tmp_path: Path, pixels: np.ndarray) -> N
     assert outer.max(0).tolist() == [500002.5, 5299985.0]
     (feature,) = json.loads((tmp_path / "a.geojson").read_text(encoding="utf-8"))["features"]
     assert feature["geometry"]["coordinates"] == [[outer.tolist()]]
-    assert feature["properties"]["score"] == 0.75
+    assert (feature["properties"]["score"], feature["properties"]["risk"]) == (0.75, 0.25)
 
 
 def test_the_header_of_an_image_is_asked_once(

@@ -33,6 +33,11 @@ class Instance:
     shares: NDArray[np.floating] | None = None
 
     @property
+    def risk(self) -> float:
+        """How likely it is wrong: 1 - its score."""
+        return 1 - self.score
+
+    @property
     def rows(self) -> slice:
         """The rows of the image that the bounding box covers."""
         return slice(self.top, self.top + self.mask.shape[0])

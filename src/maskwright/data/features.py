@@ -44,6 +44,11 @@ class Feature:
         """Area in pixels of the image."""
         return sum(polygon.area for polygon in self.polygons)
 
+    @property
+    def risk(self) -> float | None:
+        """How likely it is wrong: 1 - its score."""
+        return None if self.score is None else 1 - self.score
+
 
 def located(feature: Feature, place: Georeference | None) -> list[list[NDArray[np.float64]]]:
     """Return the closed rings (n, 2) of each polygon: in the reference system of the map, or in pixels without one."""
@@ -82,16 +87,17 @@ def write_geojson(path: Path, features: Iterable[Feature], classes: Classes, pla
 
 def _text(number: int, feature: Feature, classes: Classes, place: Georeference | None) -> str:
     name = classes.names[feature.index]
-    score = None if feature.score is None else round(feature.score, 4)
+    sure = {"score": feature.score, "risk": feature.risk}
+    measured = {name: round(value, 4) for name, value in sure.items() if value is not None}
     coordinates = [[ring.tolist() for ring in rings] for rings in located(feature, place)]
     properties = {
-        "objectType": "annotation" if score is None else "detection",
+        "objectType": "annotation" if feature.score is None else "detection",
         "classification": {"name": name, "color": classes.colors[feature.index]},
-        "measurements": {} if score is None else {"score": score},
+        "measurements": measured,
         "id": number,
         "class": name,
         "pixels": int(feature.area),
-        **({} if score is None else {"score": score}),
+        **measured,
     }
     geometry = {"type": "MultiPolygon", "coordinates": coordinates}
     return json.dumps({"type": "Feature", "geometry": geometry, "properties": properties}, ensure_ascii=False)

@@ -51,12 +51,12 @@ _TABLES = (
     "PRIMARY KEY (table_name, column_name), FOREIGN KEY (table_name) REFERENCES gpkg_contents(table_name), "
     "FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys(srs_id))",
     f"CREATE TABLE {LAYER} (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom MULTIPOLYGON, class TEXT, "
-    "class_index INTEGER, pixels INTEGER, score DOUBLE)",
+    "class_index INTEGER, pixels INTEGER, score DOUBLE, risk DOUBLE)",
 )
 
 
 def write_geopackage(path: Path, features: Iterable[Feature], classes: Classes, place: Georeference | None) -> None:
-    """Write features as one layer of multipolygons with class, size in pixels, and score.
+    """Write features as one layer of multipolygons with class, size in pixels, score and risk.
 
     Args:
         path: of the file.
@@ -78,7 +78,7 @@ def write_geopackage(path: Path, features: Iterable[Feature], classes: Classes, 
         base.executemany("INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, ?)", _systems(epsg))
         bounds = _Bounds()
         base.executemany(
-            f"INSERT INTO {LAYER} (geom, class, class_index, pixels, score) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+            f"INSERT INTO {LAYER} (geom, class, class_index, pixels, score, risk) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
             (_row(feature, classes, place, system, bounds) for feature in features),
         )
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
@@ -122,7 +122,7 @@ def _row(
     for rings in polygons:
         bounds.add(rings[0])
     name = classes.names[feature.index].encode("utf-8", "backslashreplace").decode()
-    return _geometry(polygons, system), name, feature.index, int(feature.area), feature.score
+    return _geometry(polygons, system), name, feature.index, int(feature.area), feature.score, feature.risk
 
 
 def _geometry(polygons: list[list[NDArray[np.float64]]], system: int) -> bytes:

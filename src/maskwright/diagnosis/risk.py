@@ -158,5 +158,5 @@ def object_risks(found: Instances, truth: Instances) -> NDArray[np.float64]:
         if shared[crowd].sum() > IN_CROWD * entry.area:
             continue
         iou = shared[1:] / np.maximum(entry.area + areas[1:] - shared[1:], 1)
-        rows.append((1 - entry.score, float(iou.max(initial=0.0))))
+        rows.append((entry.risk, float(iou.max(initial=0.0))))
     return np.array(rows, np.float64).reshape(-1, 2)

@@ -67,7 +67,7 @@ def write_geojson(
 def geojson_text(result: Instances, classes: Classes) -> str:
     """Return the outlines as GeoJSON polygons with holes, in pixels from the upper left corner of the image.
 
-    QuPath reads `objectType`, `classification` and `measurements`; QGIS shows `id`, `class` and `score` as columns.
+    QuPath reads `objectType`, `classification` and `measurements`; QGIS shows the others as columns.
     """
     # One text an object: as Python's lists, the coordinates of 50,000 objects take half a gigabyte.
     features = ", ".join(
@@ -79,17 +79,18 @@ def geojson_text(result: Instances, classes: Classes) -> str:
 
 
 def _feature(number: int, entry: Instance, classes: Classes) -> dict[str, Any]:
-    name, score = classes.names[entry.index], round(entry.score, 4)
+    name = classes.names[entry.index]
+    measured = {"score": round(entry.score, 4), "risk": round(entry.risk, 4)}
     return {
         "type": "Feature",
         "geometry": {"type": "MultiPolygon", "coordinates": rings_of(entry)},
         "properties": {
             "objectType": "detection",
             "classification": {"name": name, "color": classes.colors[entry.index]},
-            "measurements": {"score": score},
+            "measurements": measured,
             "id": number,
             "class": name,
-            "score": score,
+            **measured,
         },
     }
 

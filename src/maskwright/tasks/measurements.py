@@ -35,9 +35,10 @@ def write_measurements(
     scale = pixel_size or PixelSize()
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*TABLE_HEAD.strip(",").split(","), *_columns(scale.unit, image.shape[2])])
+    table.writerow([*TABLE_HEAD.strip(",").split(","), "risk", *_columns(scale.unit, image.shape[2])])
     for number, entry in enumerate(result.objects, start=1):
         named = [number, classes.names[entry.index], f"{entry.score:.4f}", int(entry.reaches_border(result.size))]
+        named.append(f"{entry.risk:.4f}")
         table.writerow([*named, *(f"{value:.6g}" for value in _measured(entry, image, scale.length))])
     write_text(path, text.getvalue())
 

@@ -138,7 +138,15 @@ def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:
     """Return the result with the images that a rule rejects, and the table of all."""
     marked = rejected(rule, result.images)
     table = write_table(out, result.images, marked)
-    return replace(result, outputs=(*result.outputs, table), rejected=marked)
+    unknown = sum(image.risk is None for image in result.images) + len(result.videos)
+    notes = result.notes
+    if unknown:
+        notes += (
+            f"`reject` judged nothing of {unknown} of {plural(len(result.images) + len(result.videos), 'source')}: "
+            "scans that are predicted by rows, frames of videos, and images in which a network of objects found none "
+            "have no risk",
+        )
+    return replace(result, outputs=(*result.outputs, table), rejected=marked, notes=notes)
 
 
 def _videos(
