@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from maskwright.inference.engine import Engine
 
-Method = Literal["forward", "objects"]
+Method = Literal["forward", "objects", "features"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,3 +153,9 @@ class SharedEngine:
         self._check()
         found: list[Any] = self._batcher.run(self._engine, "objects", tiles, self._most)
         return found
+
+    def features(self, tiles: NDArray[np.uint8]) -> torch.Tensor:
+        """Return what the backbone of a trained network sees in tiles; exports have none."""
+        self._check()
+        seen: torch.Tensor = self._batcher.run(self._engine, "features", tiles, self._most)
+        return seen

@@ -43,14 +43,26 @@ class Metrics:
         self.batch = Histogram(
             "maskwright_batch_tiles", "Tiles in one run of a network.", buckets=_TILES, registry=self._registry
         )
+        self._unlike = self._gauge(
+            "drift_share", "Recent images that look unlike the training images: 0.05 usually do."
+        )
+        self._compared = self._gauge("drift_images", "Recent images that were compared with the training images.")
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
         """Add a number that is asked for when it is read."""
         Gauge(f"maskwright_{name}", text, registry=self._registry).set_function(value)
 
+    def watch_drift(self, model: str, share: Callable[[], float], images: Callable[[], float]) -> None:
+        """Add the drift of a model, which is asked for when it is read."""
+        self._unlike.labels(model).set_function(share)
+        self._compared.labels(model).set_function(images)
+
     def text(self) -> bytes:
         """Return everything."""
         return generate_latest(self._registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"maskwright_{name}", text, ["model"], registry=self._registry)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"maskwright_{name}", text, labels, registry=self._registry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -15,8 +16,11 @@ import numpy as np
 from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import EXPORTS, MODEL_FILES, model_file
+from maskwright.diagnosis.shift import FILE, Reference
 from maskwright.inference import Predictor
+from maskwright.inference.engine import TorchEngine
 from maskwright.inference.origin import digest
+from maskwright.serve.drift import Drift
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,6 +43,7 @@ class Loaded:
         at: when it was loaded, in UTC.
         seconds: that the network takes for a pixel of a tile, about.
         stamp: of the files, to see that they change.
+        drift: compares images with those of the training; None where nothing is known of them, or of an export.
     """
 
     predictor: Predictor
@@ -46,6 +51,7 @@ class Loaded:
     at: datetime
     seconds: float
     stamp: Stamp
+    drift: Drift | None = None
 
 
 class Served:
@@ -87,6 +93,16 @@ class Served:
         LOG.warning("%s changed: %s is the new model (sha256 %s)", self.path, self.name, self.current.sha256[:12])
         return True
 
+    def drift_share(self) -> float:
+        """Return the share of recent images that look unlike the training images; NaN where that is unknown."""
+        drift = self.current.drift
+        return math.nan if drift is None else drift.share
+
+    def drift_images(self) -> float:
+        """Return the number of images that the share is over."""
+        drift = self.current.drift
+        return 0 if drift is None else drift.images
+
     def describe(self) -> dict[str, Any]:
         """Return what a client needs to know."""
         now, card = self.current, self.current.predictor.card
@@ -116,7 +132,24 @@ class Served:
         began = time.perf_counter()
         run(tile)
         seconds = (time.perf_counter() - began) / (height * width)
-        return Loaded(predictor, digest(model_file(self.path)), datetime.now(UTC), seconds, before)
+        sha256 = digest(model_file(self.path))
+        return Loaded(predictor, sha256, datetime.now(UTC), seconds, before, self._drift(predictor, sha256))
+
+    def _drift(self, predictor: Predictor, sha256: str) -> Drift | None:
+        """Return what compares images with those of the training, if `diagnose` has kept them and the engine can.
+
+        Raises:
+            MaskwrightError: the file is damaged.
+        """
+        if not isinstance(predictor.engine, TorchEngine):
+            return None
+        reference = Reference.load(_reference(self.path), sha256)
+        return None if reference is None else Drift(reference)
+
+
+def _reference(path: Path) -> Path:
+    """Return where the training images of a model are described, if they are."""
+    return (path if path.is_dir() else path.parent) / FILE
 
 
 def class_table(predictor: Predictor) -> list[dict[str, Any]]:
@@ -137,6 +170,7 @@ def class_table(predictor: Predictor) -> list[dict[str, Any]]:
 def stamp(path: Path) -> Stamp:
     """Return what changes when a file of a model does: name, time, size and number; empty while there is none."""
     files = [path] if path.is_file() else [path / name for name in MODEL_FILES]
+    files.append(_reference(path))
     files += [file for name in MODEL_FILES for file in sorted(path.glob(f"{EXPORTS}/*/{name}"))]
     found = []
     for file in (*files, *(file.with_suffix(_ALONG[file.suffix]) for file in files if file.suffix in _ALONG)):

@@ -62,6 +62,8 @@ class Service:
         self.metrics.watch("accepted_requests", "Requests that were let into the line.", lambda: self.line.accepted)
         self.metrics.watch("working_requests", "Requests that are worked on.", lambda: self.line.working)
         self.metrics.watch("upload_bytes", "Bytes of uploads that are under way.", lambda: self.uploads.held)
+        for name, model in models.items():
+            self.metrics.watch_drift(name, model.drift_share, model.drift_images)
 
     async def close(self) -> None:
         """Finish what was accepted, and end all threads."""
@@ -154,6 +156,10 @@ class _Work:
                 if not out_of_memory(error):
                     raise
                 raise unusable(MemoryError(), self._path) from error
+            if self._model.drift is not None:
+                # With an engine that raises nothing: the answer is there, whoever has left meanwhile.
+                own = SharedEngine(loaded.engine, self._service.batcher, 1, lambda: None)
+                self._model.drift.look(Predictor(own, loaded.card), image)
         return Answer(answer.body, answer.media, {**spent, **answer.seconds})
 
 

@@ -1,0 +1,123 @@
+"""Drift: recent images are compared with those of the training, where these are known, at a bounded cost."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from tests.serve.conftest import picture, png, serving
+
+from maskwright.core.paths import model_file
+from maskwright.diagnosis.shift import FILE, Reference, image_features
+from maskwright.inference import Predictor
+from maskwright.inference.origin import digest
+from maskwright.serve import drift as drifting
+from maskwright.serve.drift import FEWEST, RECENT, Drift
+from maskwright.serve.models import Served
+from maskwright.serve.settings import ServeRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.serve.conftest import Running
+
+
+@pytest.fixture(scope="module")
+def known(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that knows its training images: blurred noise."""
+    folder = tmp_path_factory.mktemp("drift") / "leaves"
+    shutil.copytree(run, folder)
+    predictor = Predictor.load(folder, "cpu")
+    rows = np.stack([image_features(predictor, picture(seed=seed)) for seed in range(30)])
+    Reference.of(rows, [None] * len(rows)).save(folder / FILE, digest(model_file(folder)))
+    return folder
+
+
+def gauges(running: Running) -> tuple[float, float]:
+    """Return the share and the number of images."""
+    lines = running.ask("GET", "/metrics").body.decode().splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if line.startswith("maskwright_drift_"))
+    return tuple(float(values[f'maskwright_drift_{name}{{model="leaves"}}']) for name in ("share", "images"))  # type: ignore[return-value]
+
+
+def stripes(seed: int) -> np.ndarray:
+    bright = np.where(np.arange(90) // (2 + seed % 3) % 2, 250, 5).astype(np.uint8)
+    return np.repeat(np.tile(bright, (60, 1))[..., None], 3, 2)
+
+
+def test_the_share_tells_images_of_the_same_kind_from_others(known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drifting, "PAUSE", 0.0)
+    with serving([str(known)]) as running:
+        for seed in range(FEWEST - 1):
+            assert running.predict(png(picture(seed=100 + seed))).status == 200
+        share, images = gauges(running)
+        assert math.isnan(share)
+        assert images == FEWEST - 1
+        running.predict(png(picture(seed=99)))
+        same, _ = gauges(running)
+        assert same <= 0.3
+        for seed in range(FEWEST):
+            running.predict(png(stripes(seed)))
+        share, images = gauges(running)
+        assert images == 2 * FEWEST
+        assert share == pytest.approx((same + 1) / 2)
+
+
+def test_without_a_reference_nothing_is_compared(run: Path) -> None:
+    with serving([str(run)]) as running:
+        running.predict(png(picture()))
+        share, images = gauges(running)
+    assert math.isnan(share)
+    assert images == 0
+
+
+def test_a_reference_that_comes_later_is_used_and_one_of_another_model_is_not(
+    run: Path, known: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "leaves"
+    shutil.copytree(run, folder)
+    served = Served("leaves", folder, ServeRequest(device="cpu"))
+    assert served.current.drift is None
+    shutil.copyfile(known / FILE, folder / FILE)
+    assert [served.refresh(), served.refresh()] == [None, True]
+    assert served.current.drift is not None
+    Reference.load(known / FILE, digest(model_file(known))).save(folder / FILE, "of another model")
+    assert [served.refresh(), served.refresh()] == [None, True]
+    assert served.current.drift is None
+
+
+def test_it_takes_a_bounded_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look takes a second, and an image comes every second: one of 21 is looked at."""
+    now = [0.0]
+
+    def look(*_: object) -> np.ndarray:
+        now[0] += 1.0
+        return np.zeros(2)
+
+    monkeypatch.setattr(drifting, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(drifting, "image_features", look)
+    rng = np.random.default_rng(0)
+    drift = Drift(Reference.of(rng.normal(size=(30, 2)), [None] * 30))
+    before = now[0]
+    for _ in range(200):
+        drift.look(None, np.zeros((4, 4, 3), np.uint8))  # type: ignore[arg-type]
+        now[0] += 1.0
+    assert drift.images == pytest.approx((now[0] - before) / 21, abs=1)
+
+
+def test_it_forgets_old_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drifting, "PAUSE", 0.0)
+    far = [100.0]
+    monkeypatch.setattr(drifting, "image_features", lambda *_: np.full(2, far[0]))
+    drift = Drift(Reference.of(np.random.default_rng(0).normal(size=(30, 2)), [None] * 30))
+    shares = []
+    for far[0] in (100.0, 0.0):
+        for _ in range(RECENT):
+            drift.look(None, np.zeros((4, 4, 3), np.uint8))  # type: ignore[arg-type]
+        shares.append(drift.share)
+    assert shares == [1.0, 0.0]
+    assert drift.images == RECENT
