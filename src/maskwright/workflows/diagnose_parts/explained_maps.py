@@ -26,6 +26,7 @@ SIZES = ((2, True), (4, True), (6, False))
 EFFORTS = {400: (SIZES, occlusion.SHARES), 170: (SIZES[:2], (0.1,)), 75: (((2, True), (4, False)), (0.1,))}
 """Predictions that there is time for -> sizes of patches, and shares of the image that the deletion test removes."""
 MASKS = 200
+RISE = "RISE"
 FEWEST_MASKS = 80
 SCRAMBLED = 5
 """Networks with scrambled weights that a map of gradients is compared with; others cost many predictions: one."""
@@ -89,7 +90,7 @@ def tested_maps(study: Study, region: Region, deadline: float) -> tuple[list[Sho
     if masks >= FEWEST_MASKS:
         map_of_masks = _of_masks(region, other, masks, rng, deadline)
         if map_of_masks is not None:
-            found.append(Shown("RISE", *map_of_masks, occlusion.deletion(region, map_of_masks[0], random, shares)))
+            found.append(Shown(RISE, *map_of_masks, occlusion.deletion(region, map_of_masks[0], random, shares)))
     report(4, 4)
     return found, patches
 

@@ -15,7 +15,7 @@ from maskwright.diagnosis.receptive_field import receptive_field
 from maskwright.diagnosis.region import low_pass, plain, window
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows.diagnose_parts.donors import sample_of
-from maskwright.workflows.diagnose_parts.explained_maps import EFFORTS, seconds_each, tested_maps
+from maskwright.workflows.diagnose_parts.explained_maps import EFFORTS, RISE, seconds_each, tested_maps
 from maskwright.workflows.diagnose_parts.explained_region import chosen_region
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def _explained(
     held = [entry for entry in shown if not entry.trusted]
     if passed and held:
         words += f" Not shown, because they would mislead: {listing([entry.name for entry in held])}."
+    if all(entry.name != RISE for entry in shown):
+        words += f" There was no time for {RISE}, which needs the most predictions."
     lost = Figure("of the region that changes without that patch", float(np.mean(changed)), min(changed), max(changed))
     return Answer(
         "explanation",
@@ -162,6 +164,8 @@ def _tests(shown: list[Shown]) -> Grid:
         )
         for entry in shown
     )
+    if all(entry.name != RISE for entry in shown):
+        rows += ((RISE, "-", "-", "-", "-", "no time"),)
     header = ("map", "like that of scrambled weights", "lost without what it marks", "at random places", "more", "")
     return Grid("Does a map show what the model depends on?", header, rows)
 
