@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +20,14 @@ from maskwright.workflows.tune_parts import search as searching
 from maskwright.workflows.tune_parts.journal import Journal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from maskwright.training.loggers import Logger
+    from maskwright.training.loop import Best
+    from maskwright.training.schedule import Schedule
+    from maskwright.workflows.train_parts.training_run import TrainingRun
+    from maskwright.workflows.tune_parts.result import TuneResult
     from maskwright.workflows.tune_parts.trial import Trial
 
 pytestmark = pytest.mark.usefixtures("quiet_machine")
@@ -33,25 +41,86 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy.write(tmp_path_factory.mktemp("tune") / "data", COUNTS)
 
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def short() -> Iterator[None]:
     """Let rungs of a moment count, end soon, and let no measurement of a busy machine decide anything."""
-    monkeypatch.setattr(searching, "LEAST_SECONDS", 0.01)
-    monkeypatch.setattr(searching, "LEAST_STEPS", 0)
-    monkeypatch.setattr(searching, "ladder", lambda *_: (searching.Rung(0.3, 3), searching.Rung(0.9, 2)))
-    monkeypatch.setattr(searching.Search, "_in_time", lambda _search, _job: True)
     go_on = tuning.go_on
-    monkeypatch.setattr(
-        tuning, "go_on", lambda trial, plan, run, _seconds, _reserved: go_on(trial, plan, run, 2.0, 1.0)
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching, "ladder", lambda *_: (searching.Rung(0.2, 3), searching.Rung(0.6, 2)))
+        patch.setattr(searching.Search, "_in_time", lambda _search, _job: True)
+        patch.setattr(tuning, "go_on", lambda trial, plan, run, _seconds, _reserved: go_on(trial, plan, run, 1.5, 1.0))
+        yield
 
 
 def request(*settings: str) -> mw.PlanRequest:
     return toy.request(*settings, steps=None, budget=300)
 
 
-def test_the_result_is_a_run_like_any_other(data: Path, tmp_path: Path) -> None:
-    result = mw.tune(data, request("optim.lr=0.02"), out=tmp_path / "run")
+@pytest.fixture(scope="module")
+def planned(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search that was killed before it began."""
+    out = tmp_path_factory.mktemp("planned") / "run"
+    return tuning._fresh(data, request("optim.lr=0.02"), out, time.monotonic(), None, lambda _event: None)
+
+
+@pytest.fixture(scope="module")
+def raced(planned: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Journal]:
+    """A search whose second trial was killed while it trained, and that then ended before it settled on a plan.
+
+    With its journal after the first kill.
+    """
+    run = tmp_path_factory.mktemp("raced") / "run"
+    shutil.copytree(planned, run)
+    train = searching.Trial.train
+
+    def killed(trial: Trial, *arguments: object) -> int:
+        if trial.folder.name == "001":
+            raise KeyboardInterrupt
+        return train(trial, *arguments)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searching.Trial, "train", killed)
+        stopped(run)
+        before = Journal(run / "trials")
+        patch.setattr(searching.Trial, "train", train)
+        patch.setattr(tuning, "_settle", end)
+        stopped(run)
+    return run, before
+
+
+def end(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def stopped(run: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        mw.tune(resume=run, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def finished(raced: tuple[Path, Journal], tmp_path_factory: pytest.TempPathFactory) -> tuple[TuneResult, int]:
+    """The search to its end, killed once more before its last training; with the steps expected of that."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    shutil.copytree(raced[0], run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "fit", end)
+        stopped(run)
+    settled = Journal(run / "trials")
+    fit, expected = tuning.fit, []
+
+    def watched(training: TrainingRun, writers: list[Logger], planned: int) -> tuple[Best, Schedule]:
+        expected.append(planned)
+        return fit(training, writers, planned)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "fit", watched)
+        result = mw.tune(resume=run, device="cpu")
+    assert Journal(run / "trials").scores == settled.scores
+    return result, expected[0]
+
+
+def test_the_result_is_a_run_like_any_other(finished: tuple[TuneResult, int], data: Path, tmp_path: Path) -> None:
+    result, steps = finished
     assert result.scores is not None
     assert [len(row.scores) for row in result.trials].count(2) == 2
     assert result.trials[0].words == "the plan"
@@ -65,6 +134,7 @@ def test_the_result_is_a_run_like_any_other(data: Path, tmp_path: Path) -> None:
     assert told["gains"]["test"] is not None
     assert told["accepted"] is result.accepted
     assert "he search tried 3 plans" in (result.run / "report.html").read_text()
+    assert steps < plan.train.steps / 10  # which are those of a training in the whole budget
     again = mw.evaluate(result.run, data, out=tmp_path / "again").scores
     assert again.images == COUNTS["test"]
     assert again.score.value is not None
@@ -72,43 +142,32 @@ def test_the_result_is_a_run_like_any_other(data: Path, tmp_path: Path) -> None:
     assert not set(halves["ranking"]) & set(halves["confirming"])
 
 
-def test_killed_anywhere_it_goes_on(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second trial is killed while it trains, and then the training at the end before its first step."""
-    run = tmp_path / "run"
-    train = searching.Trial.train
-
-    def killed(trial: Trial, *arguments: object) -> int:
-        if trial.folder.name == "001":
-            raise KeyboardInterrupt
-        return train(trial, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(searching.Trial, "train", killed)
-    with pytest.raises(KeyboardInterrupt):
-        mw.tune(data, request(), out=run)
-    before = Journal(run / "trials")
+def test_killed_while_it_races_it_goes_on(raced: tuple[Path, Journal]) -> None:
+    run, before = raced
     assert set(before.scores) == {Job(0, 0)}
-    monkeypatch.setattr(searching.Trial, "train", train)
+    after = Journal(run / "trials")
+    assert after.choices[: len(before.choices)] == before.choices
+    assert after.scores[Job(0, 0)] == before.scores[Job(0, 0)]
+    assert len(after.scores) == 5
 
-    def no_fit(*_: object) -> None:
-        raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(tuning, "fit", no_fit)
-        with pytest.raises(KeyboardInterrupt):
-            mw.tune(resume=run, device="cpu")
-    settled = Journal(run / "trials")
-    assert settled.choices[: len(before.choices)] == before.choices
-    assert settled.scores[Job(0, 0)] == before.scores[Job(0, 0)]
-    assert settled.settled is not None
-    result = mw.tune(resume=run, device="cpu")
-    assert result.scores is not None
-    assert Journal(run / "trials").scores == settled.scores
+def test_train_does_not_go_on_with_a_search(raced: tuple[Path, Journal]) -> None:
+    run, _ = raced
+    with pytest.raises(MaskwrightError, match=f"go on with `maskwright tune --resume {run}`"):
+        mw.train(resume=run, device="cpu")
+    assert not (run / "checkpoint").exists()
 
 
 @pytest.mark.parametrize(("low", "accepted"), [(0.01, True), (0.0, False), (-0.01, False), (None, False)])
 def test_a_trial_is_accepted_only_if_its_bound_is_above_zero(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, low: float | None, accepted: bool
+    raced: tuple[Path, Journal],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    low: float | None,
+    accepted: bool,
 ) -> None:
+    shutil.copytree(raced[0], tmp_path / "run")
+
     def gain(*_: object, one_sided: bool = False) -> Estimate:
         return Estimate(0.02, low, None if low is None else 0.03) if one_sided else Estimate(0.5, 0.4, 0.6)
 
@@ -122,14 +181,15 @@ def test_a_trial_is_accepted_only_if_its_bound_is_above_zero(
 
     monkeypatch.setattr(tuning, "_trained", decided)
     monkeypatch.setattr(tuning, "difference", gain)
-    result = mw.tune(data, request(), out=tmp_path / "run", trials=2)
+    result = mw.tune(resume=tmp_path / "run", device="cpu")
     assert result.accepted is accepted
     words = result.sentence()
     assert words.startswith("accepted" if accepted else "the plan is kept")
     assert any("chosen by the search" in reason for reason in plans[0].reasons.values()) is accepted
 
 
-def test_a_trial_that_fails_is_out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_fails_is_out(planned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(planned, tmp_path / "run")
     train = searching.Trial.train
 
     def fails(trial: Trial, *arguments: object) -> int:
@@ -139,7 +199,7 @@ def test_a_trial_that_fails_is_out(data: Path, tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(searching.Trial, "train", fails)
     monkeypatch.setattr(tuning, "_trained", tuning._result)
-    result = mw.tune(data, request(), out=tmp_path / "run")
+    result = mw.tune(resume=tmp_path / "run", device="cpu")
     assert result.trials[1].scores == (None,)
     assert result.trials[1].why == "the loss became nan"
     assert result.gains is not None
@@ -147,8 +207,9 @@ def test_a_trial_that_fails_is_out(data: Path, tmp_path: Path, monkeypatch: pyte
 
 
 def test_without_time_for_a_search_the_plan_is_trained(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copytree(planned, tmp_path / "run")
     monkeypatch.setattr(searching, "ladder", lambda *_: ())
     plans = []
 
@@ -157,7 +218,7 @@ def test_without_time_for_a_search_the_plan_is_trained(
         return tuning._result(search)
 
     monkeypatch.setattr(tuning, "_trained", decided)
-    result = mw.tune(data, request(), out=tmp_path / "run")
+    result = mw.tune(resume=tmp_path / "run", device="cpu")
     assert result.gains is None
     assert "the plan is kept" in result.sentence()
     assert plans == [read_plan(result.run / "plan.yaml")]

@@ -109,6 +109,11 @@ def _known(run: Path, request: PlanRequest, out: Path | None, on_event: OnEvent 
     check_resume(request, out)
     run_folder.check_run(run)
     found = finished(run)
+    if found is None and run_folder.is_search(run):
+        raise MaskwrightError(
+            f"{run} holds a search for a better plan that was interrupted, and a training would leave out what it "
+            f"found: go on with `maskwright tune --resume {run}`"
+        )
     if found is None:
         return None
     if on_event is not None and is_first():

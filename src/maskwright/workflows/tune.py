@@ -18,6 +18,7 @@ from maskwright.models.device import resolve_device
 from maskwright.planning.task_rules import rules_of
 from maskwright.training import checkpoint, loggers
 from maskwright.training.processes import together
+from maskwright.training.schedule import Schedule
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.plan_parts.requested import requested_plan
 from maskwright.workflows.runs import run_folder
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.workflows.request import PlanRequest
 
-DOCUMENT, START = "tune.json", "start.json"
+DOCUMENT = "tune.json"
 TEST_SHARE = 0.03
 """Of the budget, at most, to measure the gain on test images."""
 
@@ -74,12 +75,12 @@ def tune(
         run = _fresh(root, request, out, started, trials, report)
     else:
         run = resume
-        if not (run / FOLDER / START).is_file():
+        if not run_folder.is_search(run):
             raise MaskwrightError(f"{run} holds no search to resume: start one with `out` {run}")
     with run_folder.locked(run):
         search = _opened(run, root, request, started, report)
         if not search.journal.setup:
-            search.set_up(json.loads((run / FOLDER / START).read_text())["trials"])
+            search.set_up(run_folder.read_json(run / run_folder.SEARCH)["trials"])
         if search.journal.settled is None:
             search.race()
             _settle(search)
@@ -112,14 +113,14 @@ def _fresh(
         presence = {record.id: made.survey.present(record.id) for record in made.dataset.records}
         run_folder.begin(run, made.plan, made.fingerprint, Material(made.dataset, presence), request.read)
         start = {"plan": made.plan.model_dump(mode="json"), "pins": sorted(pins), "trials": trials}
-        write_text(run / FOLDER / START, json.dumps(start) + "\n")
+        write_text(run / run_folder.SEARCH, json.dumps(start) + "\n")
     return run
 
 
 def _opened(run: Path, root: Path | None, request: PlanRequest, started: float, on_event: OnEvent) -> Search:
     """Read a search back; its budget goes on from where its journal ends."""
     plan, material = run_folder.reopen(run, root)
-    start = run_folder.read_json(run / FOLDER / START)
+    start = run_folder.read_json(run / run_folder.SEARCH)
     plan = type(plan).model_validate(start["plan"])
     journal = Journal(run / FOLDER)
     fabric = together(resolve_device(request.device), plan.train.precision)
@@ -185,7 +186,7 @@ def _trained(search: Search) -> TuneResult:
             if search.journal.scores and not any(run.glob(f"{checkpoint.FOLDER}/*")):
                 _thaw(search, training, number)
             report(Stage("train", f"{search.space.words(search.journal.choices[number])}" if number else "the plan"))
-            best, schedule = fit(training, writers)
+            best, schedule = fit(training, writers, _planned(run))
     finally:
         for writer in writers:
             writer.close()
@@ -207,6 +208,15 @@ def _thaw(search: Search, training: TrainingRun, number: int) -> None:
     network, _ = last_network(training.plan, training.groups, point.part("ema"), 1)
     reserved = Reserve(training).estimate(network.to(training.fabric.device).eval())
     go_on(trial, training.plan, training.run, deadline - time.monotonic(), reserved)
+
+
+def _planned(run: Path) -> int | None:
+    """Return the steps that a training which goes on from a trial will make, at the trial's pace; None without one.
+
+    The steps of the plan are those of a training in the whole budget.
+    """
+    point = checkpoint.load(run)
+    return None if point is None else Schedule.from_json(point.state["schedule"]).total
 
 
 def _final_plan(search: Search, number: int) -> Plan:

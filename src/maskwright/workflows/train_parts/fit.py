@@ -48,8 +48,14 @@ FEW = 0.5
 """Below this share of the planned steps, it is said that a budget ended them early."""
 
 
-def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
-    """Run the loop to its end."""
+def fit(training: TrainingRun, writers: list[Logger], planned: int | None = None) -> tuple[Best, Schedule]:
+    """Run the loop to its end.
+
+    Args:
+        training: to run.
+        writers: of its losses and scores.
+        planned: steps that are expected of it, to say if it makes far fewer; None for those of the plan.
+    """
     plan, dataset, task = training.plan, training.material.dataset, training.task
     point = checkpoint.load(training.run)
     resumed = point is not None
@@ -73,8 +79,9 @@ def fit(training: TrainingRun, writers: list[Logger]) -> tuple[Best, Schedule]:
     )
     trainer = Trainer(inputs, Schedule(plan.train.steps) if resumed else schedule_of(reserve, segmenter))
     best, schedule = trainer.fit(), trainer.schedule
-    if schedule.budget_seconds is not None and schedule.step < FEW * plan.train.steps and schedule.done:
-        training.on_event(Note(_ended_early(schedule, plan.train.steps)))
+    planned = plan.train.steps if planned is None else planned
+    if schedule.budget_seconds is not None and schedule.step < FEW * planned and schedule.done:
+        training.on_event(Note(_ended_early(schedule, planned)))
     return best, schedule
 
 
