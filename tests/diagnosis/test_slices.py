@@ -42,11 +42,25 @@ def test_an_image_full_of_a_hard_class_is_no_surprise() -> None:
 
 
 def test_images_of_one_group_move_together() -> None:
-    # Two groups of twenty: a difference between them is one of two possible orders, and so no more than chance.
+    # Two groups of twenty: a difference between them is one of two possible orders, so nothing tells it from chance.
     groups = ["a"] * 20 + ["b"] * 20
     errors = np.array([0.1] * 20 + [0.2] * 20)
     members = {"images of b": np.arange(40) >= 20}
-    assert worst_slices(members, errors, np.zeros(40), groups) == []
+    (found,) = worst_slices(members, errors, np.zeros(40), groups)
+    assert (found.name, found.chance, found.certain) == ("images of b", None, False)
+    assert found.excess == pytest.approx(0.1)
+
+
+def test_what_can_be_told_from_chance_comes_first_and_the_rest_in_the_order_of_single_images() -> None:
+    facts, errors = draw(1)
+    groups = [f"video {number % 4}" for number in range(40)]
+    members = ends(facts, NAMES) | {"first video": np.arange(40) % 4 == 0, "others": np.arange(40) % 4 > 0}
+    errors[members["first video"]] += 0.05
+    errors[members["dark images"]] += 0.01
+    found = worst_slices(members, errors, np.zeros(40), groups)
+    assert [entry.name for entry in found if entry.chance is None] == ["first video"]
+    assert found[0].name == "dark images"
+    assert found[-1].name == "first video"
 
 
 def test_without_a_difference_between_images_there_are_no_ends() -> None:

@@ -9,7 +9,7 @@ test procedure".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,8 @@ class Slice:
         error: their mean error.
         rest: mean error of the other images.
         excess: how much more error they have than the rest, beyond what their classes explain.
-        chance: probability of such an excess in any of the slices if nothing but chance is at work.
+        chance: probability of such an excess in any of the slices if nothing but chance is at work; None where too few
+            groups are in the slice, or outside of it, to tell.
     """
 
     name: str
@@ -45,12 +46,12 @@ class Slice:
     error: float
     rest: float
     excess: float
-    chance: float
+    chance: float | None
 
     @property
     def certain(self) -> bool:
         """Whether chance is an unlikely explanation."""
-        return self.chance <= CHANCE
+        return self.chance is not None and self.chance <= CHANCE
 
 
 def expected_errors(pixels: NDArray[np.float64], wrong: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -95,14 +96,28 @@ def worst_slices(
         seed: of the permutations.
 
     Returns:
-        Slices that are worse than the rest, the most certain first.
+        Slices that are worse than the rest, the most certain first; then those with too few groups, in the order of the
+        chance that independent images would give.
     """
-    beyond = errors - expected
     places = {key: place for place, key in enumerate(dict.fromkeys(row_keys(groups)))}
-    group = np.array([places[key] for key in row_keys(groups)])
+    group, single = np.array([places[key] for key in row_keys(groups)]), np.arange(len(errors))
     kept = {name: chosen for name, chosen in members.items() if _enough(chosen, group)}
+    others = {name: chosen for name, chosen in members.items() if name not in kept and _enough(chosen, single)}
+    found = _compared(kept, errors, expected, group, seed)
+    return found + [replace(entry, chance=None) for entry in _compared(others, errors, expected, single, seed)]
+
+
+def _compared(
+    kept: Mapping[str, NDArray[np.bool_]],
+    errors: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    group: NDArray[np.intp],
+    seed: int,
+) -> list[Slice]:
+    """Compare slices with the rest by permutations of the groups, given as the number of each image's group."""
     if not kept:
         return []
+    beyond = errors - expected
     masks = np.stack(list(kept.values())).astype(np.float64)
     sums = _by_group(np.vstack([masks, np.ones_like(beyond)]), group)
     totals = _by_group((beyond - beyond.mean())[None], group)[0]
@@ -118,7 +133,7 @@ def worst_slices(
         for (name, chosen), more, chance in zip(kept.items(), observed, _holm(chances), strict=True)
         if more > 0
     ]
-    return sorted(found, key=lambda entry: (entry.chance, -entry.excess * entry.images))
+    return sorted(found, key=lambda entry: (entry.chance or 0.0, -entry.excess * entry.images))
 
 
 def _enough(chosen: NDArray[np.bool_], group: NDArray[np.intp]) -> bool:

@@ -99,7 +99,12 @@ def _kinds(study: Study) -> Answer:
         words = f"Worse than chance explains: {listing([entry.name for entry in certain])}."
     elif found:
         names = listing([entry.name for entry in found[:3]])
-        words = f"No kind of images is worse than chance explains. Hints to look at: {names}."
+        words = (
+            "There are too few groups (videos, patients) to tell kinds of images from chance."
+            if all(entry.chance is None for entry in found)
+            else "No kind of images is worse than chance explains."
+        )
+        words += f" Hints to look at: {names}."
     else:
         words = "No kind of images is worse than the others."
     first = (certain or found)[0] if found else None
@@ -107,7 +112,7 @@ def _kinds(study: Study) -> Answer:
         "kinds",
         question,
         words,
-        "warning" if certain else "good",
+        "warning" if certain else "note" if any(entry.chance is None for entry in found) else "good",
         max(0.0, first.excess) * first.images / len(looks) if certain and first else 0.0,
         tuple(Figure(f"more errors on {entry.name}", entry.excess, unit="points") for entry in certain[:3]),
         (grid,) if found else (),
@@ -157,7 +162,7 @@ def _row(entry: slices.Slice) -> tuple[str | Figure, ...]:
         Figure("", entry.error),
         Figure("", entry.rest),
         Figure("", entry.excess, unit="points"),
-        chance(entry.chance),
+        "unknown" if entry.chance is None else chance(entry.chance),
     )
 
 
