@@ -40,6 +40,16 @@ def test_images_are_ranked_by_the_headline_or_else_by_the_first_metric() -> None
     assert replace(DEPTH, image_metrics=(WORST,)).image_headline is WORST
 
 
+def test_the_errors_of_images_are_the_lower_the_better_whatever_the_metric() -> None:
+    iou = Metric("iou", "IoU", "Overlap.")
+    images = (ImageScore("a", None, {"mae": 0.5, "iou": 0.75}), ImageScore("b", None, {"mae": None, "iou": None}))
+    scores = replace(DEPTH, per_image=images)
+    assert scores.image_errors == {"a": 0.5}
+    assert replace(scores, image_metrics=(iou,)).image_errors == {"a": 0.25}
+    px = replace(iou, unit="px")
+    assert replace(scores, image_metrics=(px,)).image_errors == {"a": -0.75}
+
+
 def test_scores_are_given_by_name() -> None:
     with pytest.raises(TypeError):
         Scores("depth")

@@ -42,18 +42,22 @@ class Figure:
         """The interval in words, with a space before it; empty where there is none."""
         if self.low is None or self.high is None:
             return ""
-        return f" ({self._written(self.low)} to {self._written(self.high)})"
+        return f" ({self._plain(self.low)} to {self._plain(self.high)})"
 
     def __str__(self) -> str:
         """Write the value with its unit and interval; a dash where it is undefined."""
-        return "-" if self.value is None else self._written(self.value) + self.ends
+        if self.value is None:
+            return "-"
+        unit = "" if self.unit in {"share", "count", ""} else f" {self.unit}"
+        return self._plain(self.value) + unit + self.ends
 
-    def _written(self, value: float) -> str:
+    def _plain(self, value: float) -> str:
+        """Write a value without the word of its unit."""
         if self.unit == "share":
             return percent(value)
         if self.unit == "points":
-            return f"{'+' if value > 0 else ''}{points(value)} points"
-        return count(value) if self.unit == "count" else f"{value:.3g} {self.unit}".rstrip()
+            return f"{'+' if value > 0 else ''}{points(value)}"
+        return count(value) if self.unit == "count" else f"{value:.3g}"
 
 
 Cell = str | Figure
