@@ -20,6 +20,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.data.readers.video import Frame
 from maskwright.data.results import MARK
+from maskwright.diagnosis.risk import promise_of
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
@@ -97,6 +98,9 @@ def test_each_frame_is_predicted_as_an_image_would_be(run: Path, tmp_path: Path)
         assert np.abs(drawn[frame.number].pixels.astype(int) - expected.overlay()).mean() < 15
         counts = np.bincount(expected.labels.ravel(), minlength=2)
         summary = {name: int(count) for name, count in zip(CLASSES.names, counts, strict=True) if count}
+        risk = promise_of(model, model.blocks(frame.pixels)).risk
+        assert risk is not None
+        assert entries[frame.number].pop("risk") == pytest.approx(risk, abs=1e-4)
         assert entries[frame.number] == {"frame": frame.number, "seconds": round(frame.seconds, 6), "summary": summary}
     assert len(list((out / "masks/a.mp4").iterdir())) == len(entries) == len(drawn) == 5
     coco = json.loads((out / "predictions.json").read_text())

@@ -64,8 +64,10 @@ class Promise:
             self._add_maps(block.maps[self._place])
 
     def _add_maps(self, shares: Tensor) -> None:
-        flat = shares.flatten(1).double()
-        flat = flat[:, ~flat[0].isnan()]
+        flat = shares.flatten(1).float()
+        missing = flat[0].isnan()
+        if missing.any():
+            flat = flat[:, ~missing]
         if self._soft:
             self._add_shares(flat.cpu().numpy().ravel())
             return
@@ -74,8 +76,8 @@ class Promise:
         top, label = flat.max(0)
         count = len(flat)
         self.said += torch.bincount(label, minlength=count).cpu().numpy()
-        self.inside += torch.bincount(label, top, minlength=count).cpu().numpy()
-        self.total += flat.sum(1).cpu().numpy()
+        self.inside += torch.bincount(label, top.double(), minlength=count).cpu().numpy()
+        self.total += flat.sum(1, dtype=torch.float64).cpu().numpy()
 
     def _add_shares(self, shares: NDArray[np.floating]) -> None:
         """Add what is there with these probabilities, weighted by them: what hardly shows hardly counts."""

@@ -143,8 +143,8 @@ def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:
     if unknown:
         notes += (
             f"`reject` judged nothing of {unknown} of {plural(len(result.images) + len(result.videos), 'source')}: "
-            "scans that are predicted by rows, frames of videos, and images in which a network of objects found none "
-            "have no risk",
+            "scans that are predicted by rows, and images in which a network of objects found none, have no risk, and "
+            "that of the frames of a video is in its list of frames",
         )
     return replace(result, outputs=(*result.outputs, table), rejected=marked, notes=notes)
 

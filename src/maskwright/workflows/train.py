@@ -20,7 +20,7 @@ from maskwright.training.processes import is_first, together
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.request import PlanRequest, check_resume
 from maskwright.workflows.runs import run_folder
-from maskwright.workflows.runs.finished import finished, is_saved, saved
+from maskwright.workflows.runs.finished import finished, is_saved, is_search, saved
 from maskwright.workflows.runs.run_folder import Material
 from maskwright.workflows.train_parts.finalize import finish
 from maskwright.workflows.train_parts.fit import fit
@@ -109,7 +109,7 @@ def _known(run: Path, request: PlanRequest, out: Path | None, on_event: OnEvent 
     check_resume(request, out)
     run_folder.check_run(run)
     found = finished(run)
-    if found is None and run_folder.is_search(run):
+    if found is None and is_search(run):
         raise MaskwrightError(
             f"{run} holds a search for a better plan that was interrupted, and a training would leave out what it "
             f"found: go on with `maskwright tune --resume {run}`"

@@ -22,7 +22,7 @@ from maskwright.training.schedule import Schedule
 from maskwright.workflows.plan import make_plan
 from maskwright.workflows.plan_parts.requested import requested_plan
 from maskwright.workflows.runs import run_folder
-from maskwright.workflows.runs.finished import is_saved, saved
+from maskwright.workflows.runs.finished import SEARCH, is_saved, is_search, saved
 from maskwright.workflows.runs.run_folder import Material
 from maskwright.workflows.train_parts.finalize import finish
 from maskwright.workflows.train_parts.fit import Reserve, fit
@@ -75,12 +75,12 @@ def tune(
         run = _fresh(root, request, out, started, trials, report)
     else:
         run = resume
-        if not run_folder.is_search(run):
+        if not is_search(run):
             raise MaskwrightError(f"{run} holds no search to resume: start one with `out` {run}")
     with run_folder.locked(run):
         search = _opened(run, root, request, started, report)
         if not search.journal.setup:
-            search.set_up(run_folder.read_json(run / run_folder.SEARCH)["trials"])
+            search.set_up(run_folder.read_json(run / SEARCH)["trials"])
         if search.journal.settled is None:
             search.race()
             _settle(search)
@@ -113,14 +113,14 @@ def _fresh(
         presence = {record.id: made.survey.present(record.id) for record in made.dataset.records}
         run_folder.begin(run, made.plan, made.fingerprint, Material(made.dataset, presence), request.read)
         start = {"plan": made.plan.model_dump(mode="json"), "pins": sorted(pins), "trials": trials}
-        write_text(run / run_folder.SEARCH, json.dumps(start) + "\n")
+        write_text(run / SEARCH, json.dumps(start) + "\n")
     return run
 
 
 def _opened(run: Path, root: Path | None, request: PlanRequest, started: float, on_event: OnEvent) -> Search:
     """Read a search back; its budget goes on from where its journal ends."""
     plan, material = run_folder.reopen(run, root)
-    start = run_folder.read_json(run / run_folder.SEARCH)
+    start = run_folder.read_json(run / SEARCH)
     plan = type(plan).model_validate(start["plan"])
     journal = Journal(run / FOLDER)
     fabric = together(resolve_device(request.device), plan.train.precision)

@@ -131,14 +131,14 @@ class VideoJob:
     """What is done with each frame.
 
     Attributes:
-        result: (picture, pixels, what smooths or None) -> the result; runs in the caller's thread.
+        result: (picture, pixels, what smooths or None) -> the result and its risk; runs in the caller's thread.
         write: (picture, pixels, result) -> a summary as plain numbers; writes all but the overlay, in another thread.
         overlay: (pixels, result) -> RGB (H, W, 3).
         files: of `Clip.files`.
         request: which frames to take, and whether to smooth.
     """
 
-    result: Callable[[Picture, NDArray[Any], Smoother | None], Any]
+    result: Callable[[Picture, NDArray[Any], Smoother | None], tuple[Any, float | None]]
     write: Callable[[Picture, NDArray[Any], Any], dict[str, int | float]]
     overlay: Callable[[NDArray[Any], Any], NDArray[Any]]
     files: dict[str, Path]
@@ -149,6 +149,7 @@ class _Done(NamedTuple):
     frame: Frame
     picture: Picture
     result: Any
+    risk: float | None
 
 
 @dataclass
@@ -209,7 +210,7 @@ def _predicted(clip: Clip, job: VideoJob, on_share: Callable[[float], None]) -> 
             for frame in frames:
                 assert frame.pixels is not None
                 picture = clip.picture(frame)
-                behind.put(_Done(frame, picture, job.result(picture, frame.pixels, smoother)))
+                behind.put(_Done(frame, picture, *job.result(picture, frame.pixels, smoother)))
                 taken += 1
                 on_share(min(1.0, frame.number / max(video.length, 1)))
         except KeyboardInterrupt:
@@ -239,12 +240,13 @@ def _chosen(video: Video | Camera, job: VideoJob, broken: _Broken) -> Iterator[F
 
 
 def _write(done: _Done, job: VideoJob, overlay: VideoWriter | None, log: TextIO) -> None:
-    frame, picture, result = done
+    frame, picture, result, risk = done
     assert frame.pixels is not None
     summary = job.write(picture, frame.pixels, result)
     if overlay is not None:
         overlay.put(job.overlay(frame.pixels, result), frame.seconds)
     entry = {"frame": frame.number, "seconds": round(frame.seconds, 6), "summary": summary}
+    entry["risk"] = None if risk is None else round(risk, 4)
     log.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 

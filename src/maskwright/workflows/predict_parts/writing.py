@@ -117,6 +117,11 @@ class Writing:
         frames = Writing(self.predictor, self.out, each, self.scale)
         task, classes = self.predictor.task, self.predictor.classes
 
+        def decoded(picture: Picture, pixels: NDArray[Any], smoother: Smoother | None) -> tuple[Any, float | None]:
+            promise = Promise(self.predictor.card.channels)
+            result = frames._decoded(picture, pixels, lambda _: None, smoother, promise)
+            return result, image_risk(promise, result)
+
         def write(picture: Picture, pixels: NDArray[Any], result: Any) -> dict[str, int | float]:
             done = frames._written(picture, pixels, result)
             if frames.collectors:
@@ -124,7 +129,7 @@ class Writing:
             return done.predicted.summary
 
         return VideoJob(
-            lambda picture, pixels, smoother: frames._decoded(picture, pixels, lambda _: None, smoother),
+            decoded,
             write,
             lambda pixels, result: task.overlay(pixels, result, classes),
             clip.files(self.out, self.kinds),

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SEARCH = "trials/start.json"
+"""What a search for a better plan (tune) began with."""
+
+
 @dataclass(frozen=True)
 class Finished:
     """What a finished training found.
@@ -33,6 +37,11 @@ class Finished:
     seconds: float
     validation_score: float | None = None
     scores: Scores | None = None
+
+
+def is_search(run: Path) -> bool:
+    """Return whether a run began as a search for a better plan."""
+    return (run / SEARCH).is_file()
 
 
 def finished(run: Path) -> Finished | None:

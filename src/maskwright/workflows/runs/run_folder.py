@@ -33,8 +33,6 @@ ENVIRONMENT, METRICS, REPORT, HISTORY = "environment.json", "metrics.json", "rep
 FILES = (PLAN, SPLIT, DATA, FINGERPRINT, ENVIRONMENT, METRICS, MODEL_FILE, REPORT, HISTORY, "wandb-id.txt", "tune.json")
 BEGUN = (SPLIT, DATA, FINGERPRINT, ENVIRONMENT)
 """What `begin` writes, in this order, before the plan makes it a run."""
-SEARCH = "trials/start.json"
-"""What a search for a better plan (tune) began with."""
 FOLDERS = ("checkpoint", "tensorboard", "wandb", "trials")
 # Some network and FUSE file systems have no locks: two trainings in one folder go unnoticed there.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
@@ -170,11 +168,6 @@ def check_run(run: Path) -> None:
         raise MaskwrightError(f"`resume` {run} does not exist: name the folder of a run that was interrupted")
     if not (run / PLAN).exists():
         raise MaskwrightError(f"{run} has no {PLAN}, so there is no training to resume: start one with `out` {run}")
-
-
-def is_search(run: Path) -> bool:
-    """Return whether a run began as a search for a better plan."""
-    return (run / SEARCH).is_file()
 
 
 def _next_free(name: str) -> Path:
