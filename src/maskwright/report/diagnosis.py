@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from maskwright.report.svg import Svg
 
 BADGES = {"warning": "Weak", "note": "Note", "good": "Good", "open": "Open"}
+MEANINGS = {
+    "warning": "Something to act on: the commands below the answer say how.",
+    "note": "Worth knowing, but nothing is clearly wrong.",
+    "good": "Measured, and as it should be.",
+    "open": "Not measured. The answer says why, and how to get it.",
+}
+"""Level -> what its badge means."""
 MOST_SIDE = 360
 STYLES: tuple[Style, ...] = ("strong", "other", "faint")
 
@@ -84,6 +91,7 @@ def render_diagnosis(page: DiagnosisPage) -> str:
             page=page,
             headline=tables.headline(page.scores),
             badges=BADGES,
+            levels=MEANINGS,
             ordered=lambda answers: sorted(answers, key=lambda answer: LEVELS.index(answer.level)),
             numeric=lambda cell: isinstance(cell, Figure),
             chart=_chart,

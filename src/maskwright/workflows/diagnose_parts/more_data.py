@@ -16,6 +16,7 @@ from maskwright.core.text import count, plural
 from maskwright.diagnosis import learning_curve
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows.diagnose_parts.label_next import label_next
+from maskwright.workflows.diagnose_parts.short_runs import Setup, too_short
 from maskwright.workflows.diagnose_parts.subsets import beginning, ordered, short_plan, trained
 from maskwright.workflows.runs import run_folder
 
@@ -23,23 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from maskwright.core.answers import Unit
-    from maskwright.core.plan import Plan
-    from maskwright.core.records import Record
     from maskwright.diagnosis.learning_curve import Curve
     from maskwright.workflows.diagnose_parts.study import Study
-    from maskwright.workflows.runs.run_folder import Material
 
 SHARES = (1.0, 0.125, 0.25, 0.5)
 """Of the training images, in the order of the trainings: the largest counts most if the time runs out."""
 LOOKING = 0.15
 """Share of the time for images without labels."""
-FEWEST_IMAGES = 8
 SEEDS = 2
 """Trainings for each share, if there is time."""
-LEAST_STEPS = 20
-"""Fewest steps after which scores of trainings are worth comparing."""
-OVERHEAD = 15.0
-"""Seconds of a short training besides its steps and predictions: reading, building, saving, a report."""
 WORTH, HARDLY = 0.01, 0.005
 """Gain from which on more labels are worth their while, and below which they hardly help."""
 QUESTION = "Would more labels help?"
@@ -60,27 +53,6 @@ class Point:
     errors: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What the short trainings share."""
-
-    study: Study
-    plan: Plan
-    material: Material
-    held_out: list[Record]
-
-    @property
-    def sign(self) -> float:
-        """1 where a higher headline score is better, otherwise -1."""
-        return 1.0 if self.study.scores.headline_metric.higher_is_better else -1.0
-
-    def seconds(self) -> tuple[float, float]:
-        """Return the seconds of a step, by the history of the run, and those of a short training besides its steps."""
-        last = self.study.history[-1]
-        each = (last["seconds"] or 0.0) / max(1.0, last["step"] or 1.0)
-        return each, OVERHEAD + self.study.seconds_each * (len(self.held_out) + 60)
-
-
 def more_data(study: Study, deadline: float) -> Iterator[Answer]:
     """Say which images to label next; train on parts of the training images, and say what more of them would bring."""
     now = time.monotonic()
@@ -91,44 +63,15 @@ def more_data(study: Study, deadline: float) -> Iterator[Answer]:
 
 def _curve_answer(study: Study, deadline: float) -> Answer:
     try:
-        setup = _setup(study)
+        setup = Setup.of(study)
     except MaskwrightError as error:
         return Answer("more-data", QUESTION, f"Not measured: {error}.", "open")
-    each, besides = setup.seconds()
-    most = int(study.history[-1]["step"] or 1)
-    least = min(LEAST_STEPS, most)
-    steps = min(most, int(((deadline - time.monotonic()) / len(SHARES) - besides) / max(each, 1e-6)))
-    if steps < least:
-        minutes = 1 + int(2 * len(SHARES) * (besides + least * each) / 60)
-        cure = Cure(
-            "Takes the time that the trainings need.",
-            "diagnose",
-            (str(study.run), str(study.dataset.root)),
-            {"question": ("more-data",), "budget": f"{minutes}m"},
-        )
-        why = f"Not measured: four trainings of {least} steps need about {minutes} minutes."
-        return Answer("more-data", QUESTION, why, "open", cures=(cure,))
+    steps, minutes = setup.steps(len(SHARES), deadline)
+    if minutes:
+        return too_short("more-data", QUESTION, setup, len(SHARES), minutes)
     with tempfile.TemporaryDirectory(prefix="maskwright-") as folder:
         points = train_points(setup, SHARES, steps, Path(folder), deadline)
     return _answer(setup, points, steps)
-
-
-def _setup(study: Study) -> Setup:
-    """Read what the run was made of.
-
-    Raises:
-        MaskwrightError: there is no run, its data changed, or it cannot be divided.
-    """
-    if study.plan is None or not study.history:
-        raise MaskwrightError(f"{study.home} holds no run with a plan and a history: give the folder of a training")
-    plan, material = run_folder.reopen(study.home, study.dataset.root)
-    held_out = [look.record for look in study.looks if look.record.split != "train"]
-    number = len(material.dataset.part("train"))
-    if number < FEWEST_IMAGES:
-        raise MaskwrightError(f"there are {number} training images, and a curve needs {FEWEST_IMAGES} or more")
-    if not held_out:
-        raise MaskwrightError("no image is held out: choose `split` test or val")
-    return Setup(study, plan, material, held_out)
 
 
 def train_points(setup: Setup, shares: Sequence[float], steps: int, folder: Path, deadline: float) -> list[Point]:

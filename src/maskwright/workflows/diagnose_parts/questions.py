@@ -48,7 +48,7 @@ QUESTIONS: dict[int, Question] = {
     4: Question("Is it weak at the border of the image, or of the masks?", ("frame", "border")),
     5: Question("Are single classes weak, or missed altogether?", ("confusions", "imbalance", "sizes")),
     6: Question("Does it over-fit, or under-fit?", ("fit",)),
-    7: Question("How well does it generalise to another site or camera?", ("groups", "kinds", "shift")),
+    7: Question("How well does it generalise to another site or camera?", ("groups", "kinds", "shift", "new-groups")),
     8: Question("What does it need in computing, memory and storage?", ("cost",)),
     9: Question("Are clipping, accumulation or checkpointing of gradients needed?", ("gradients",)),
     10: Question("Can its decisions be explained?", ("explanation", "receptive-field")),

@@ -7,6 +7,7 @@ from maskwright.workflows.diagnose_parts.cost import cost
 from maskwright.workflows.diagnose_parts.explanation import explanation
 from maskwright.workflows.diagnose_parts.fit import fit
 from maskwright.workflows.diagnose_parts.more_data import more_data
+from maskwright.workflows.diagnose_parts.new_groups import new_groups
 from maskwright.workflows.diagnose_parts.robustness import robustness
 from maskwright.workflows.diagnose_parts.section import Section
 from maskwright.workflows.diagnose_parts.shift import shift
@@ -19,6 +20,7 @@ SECTIONS: dict[str, Section] = {
     ),
     "fit": Section("What it learnt", ("fit", "imbalance", "labels", "gradients", "transfer"), fit, share=2),
     "more-data": Section("Would more labels help?", ("more-data", "label-next"), more_data, share=8, asked=True),
+    "new-groups": Section("How does it do elsewhere?", ("new-groups",), new_groups, share=8, asked=True),
     "belief": Section("Can it be believed?", ("belief", "calibration", "risk"), belief, share=2),
     "shift": Section("Does new data look like the training data?", ("shift",), shift),
     "robustness": Section("What it bears", ("robustness",), robustness, share=4),
