@@ -1,4 +1,4 @@
-"""Validation images in two halves: one ranks trials, the other confirms the best. Groups stay together."""
+"""Images in parts of about equal size. Groups stay together. One half ranks trials, the other confirms the best."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ if TYPE_CHECKING:
 
 
 def halves(images: Sequence[tuple[str, str | None]], seed: int) -> tuple[set[str], set[str]]:
-    """Divide images into two halves of about the same number of images.
+    """Divide images into the half that ranks and the half that confirms; with a single group, the second is empty."""
+    first, second = parts(images, 2, seed)
+    return first, second
+
+
+def parts(images: Sequence[tuple[str, str | None]], count: int, seed: int) -> list[set[str]]:
+    """Divide images into parts of about the same number of images.
 
     Args:
         images: (id, group) of each.
-        seed: of the search.
+        count: number of parts.
+        seed: of the draw.
 
     Returns:
-        The ids of the half that ranks, and of the half that confirms. With a single group, the second one is empty.
+        The ids of each part; with fewer groups than parts, the last ones are empty.
     """
     groups: dict[tuple[str, str], list[str]] = {}
     for name, group in sorted(images, key=lambda image: (image[0], image[1] or "")):
         groups.setdefault(("image", name) if group is None else ("group", group), []).append(name)
     members = [groups[key] for key in sorted(groups)]
     order = generator(seed, "halves").permutation(len(members))
-    first: set[str] = set()
-    second: set[str] = set()
-    # The largest groups first, so that what is left evens the halves out; equal ones in random order.
+    found: list[set[str]] = [set() for _ in range(count)]
+    # The largest groups first, so that what is left evens the parts out; equal ones in random order.
     for place in sorted(order.tolist(), key=lambda place: -len(members[place])):
-        smaller = first if len(first) <= len(second) else second
-        smaller.update(members[place])
-    return first, second
+        min(found, key=len).update(members[place])
+    return found

@@ -13,7 +13,6 @@ from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.resources import cores
-from maskwright.core.seeds import generator
 from maskwright.core.text import compact, percent, plural
 from maskwright.diagnosis.layer_times import part_times
 from maskwright.inference.engine import TorchEngine
@@ -169,12 +168,8 @@ def _variants(study: Study) -> Iterator[tuple[str, Predictor]]:
 
 
 def _sample(study: Study, deadline: float, scorings: int) -> list[Record]:
-    looked = [look.record for look in study.looks]
     possible = (deadline - time.monotonic()) / max(study.seconds_each, 1e-3) / (2 * scorings)
-    number = int(min(len(looked), MOST, max(FEWEST, possible)))
-    return [
-        looked[place] for place in sorted(generator(study.request.seed, "options").permutation(len(looked))[:number])
-    ]
+    return study.drawn(int(min(MOST, max(FEWEST, possible))), "options")
 
 
 def _cure(study: Study, name: str) -> tuple[Cure, ...]:

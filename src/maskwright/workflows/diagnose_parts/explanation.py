@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from maskwright.core.answers import Cell
     from maskwright.core.records import Record
     from maskwright.diagnosis.occlusion import Patch
     from maskwright.diagnosis.region import Region
@@ -153,7 +154,7 @@ def _outside(region: Region, patches: list[Patch]) -> float:
 
 
 def _tests(shown: list[Shown]) -> Grid:
-    rows = tuple(
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
         (
             entry.name,
             "-" if entry.alike is None else f"{entry.alike:.2f}",

@@ -29,6 +29,16 @@ def ratio(name: str, rows: NDArray[np.float64], groups: Sequence[str | None]) ->
     return figure(name, estimated(rows, groups, _ratio, np.ones(1))[0])
 
 
+def mean(scores: Sequence[Scores]) -> Estimate:
+    """Return the mean headline score of the images of one or more scorings, with its interval over images or groups."""
+    metric = scores[0].image_headline
+    images = [(entry.values[metric.key], entry.group) for each in scores for entry in each.per_image]
+    known = [(value, group) for value, group in images if value is not None]
+    sums = np.array([[value, 1.0] for value, _ in known]).reshape(-1, 2)
+    top = np.array([1.0 if metric.unit == "share" else np.inf])
+    return estimated(sums, [group for _, group in known], _ratio, top)[0]
+
+
 def _ratio(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     with np.errstate(invalid="ignore"):
         return np.asarray(sums[:, :1] / sums[:, 1:])

@@ -7,27 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from maskwright.core.answers import Answer, Cure, Figure, Grid
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.seeds import generator
 from maskwright.core.text import count, plural
 from maskwright.diagnosis import fitting
 from maskwright.inference.predictor import Predictor
-from maskwright.metrics.summary import estimated
 from maskwright.report.tables import written
-from maskwright.workflows.diagnose_parts.figures import figure, unit_of
+from maskwright.tuning.halves import parts
+from maskwright.workflows.diagnose_parts.figures import figure, mean, unit_of
 from maskwright.workflows.diagnose_parts.short_runs import Setup, too_short
 from maskwright.workflows.diagnose_parts.subsets import short_plan, trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from maskwright.core.records import Record
-    from maskwright.metrics.scores import Estimate, Scores
+    from maskwright.metrics.scores import Scores
     from maskwright.workflows.diagnose_parts.study import Study
 
 FEWEST = 3
@@ -76,17 +72,9 @@ def new_groups(study: Study, deadline: float) -> Iterator[Answer]:
 
 def divided(records: Sequence[Record], seed: int) -> list[list[str]]:
     """Divide the groups of images into parts of about as many images; fewer than `FEWEST` parts if there are as few."""
-    images: dict[str, int] = {}
-    for record in records:
-        if record.group is not None and record.annotation is not None:
-            images[record.group] = images.get(record.group, 0) + 1
-    names = sorted(images)
-    order = generator(seed, "new groups").permutation(len(names))
-    folds: list[list[str]] = [[] for _ in range(min(FOLDS, len(names)))]
-    for place in sorted(order.tolist(), key=lambda place: -images[names[place]]):
-        smallest = min(folds, key=lambda fold: sum(images[name] for name in fold))
-        smallest.append(names[place])
-    return folds
+    groups = {record.id: record.group for record in records if record.group is not None and record.annotation}
+    found = parts(list(groups.items()), min(FOLDS, len(set(groups.values()))), seed)
+    return [sorted({name for id_ in part if (name := groups[id_]) is not None}) for part in found]
 
 
 def _without(setup: Setup, names: list[str], steps: int, out: Path) -> Found:
@@ -110,32 +98,16 @@ def _scored(setup: Setup, left_out: set[str], records: Sequence[Record], steps: 
     return study.scored(records=records, predictor=Predictor.load(run, study.request.device))
 
 
-def _mean(scores: Sequence[Scores], groups: dict[str, str | None]) -> Estimate:
-    """Return the mean score of the images of all scorings."""
-    metric = scores[0].image_headline
-    images = [(entry.id, entry.values[metric.key]) for each in scores for entry in each.per_image]
-    rows = [(name, value) for name, value in images if value is not None]
-    sums = np.array([[value, 1.0] for _, value in rows]).reshape(-1, 2)
-    top = np.array([1.0 if metric.unit == "share" else np.inf])
-    return estimated(sums, [groups[name] for name, _ in rows], _ratio, top)[0]
-
-
-def _ratio(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):
-        return np.asarray(sums[:, :1] / sums[:, 1:])
-
-
 def _answer(setup: Setup, known: Scores, found: list[Found], steps: int) -> Answer:
     metric = known.image_headline
-    groups = {record.id: record.group for record in setup.material.dataset.records}
-    new, usual = _mean([each.scores for each in found], groups), _mean([known], groups)
+    new, usual = mean([each.scores for each in found]), mean([known])
     if new.value is None or usual.value is None:
         return Answer("new-groups", QUESTION, "Not measured: one of the two scores is undefined.", "open")
     gap = Figure("difference", *fitting.difference(new, usual), unit_of(metric, difference=True))
     sign = 1.0 if metric.higher_is_better else -1.0
     nearest = gap.high if sign > 0 else gap.low
     worse = nearest is not None and sign * nearest < 0
-    each = [(", ".join(one.names), one.scores.images, _mean([one.scores], groups)) for one in found]
+    each = [(", ".join(one.names), one.scores.images, mean([one.scores])) for one in found]
     grid = Grid(
         f"Mean {metric.label} of images of groups that a training was without",
         ("groups left out", "images", metric.label),

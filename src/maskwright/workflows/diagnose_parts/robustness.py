@@ -71,11 +71,8 @@ def robustness(study: Study, deadline: float) -> Iterator[Answer]:
 
 def _sample(study: Study, deadline: float) -> list[Record]:
     """Draw as many images as can be corrupted in the time, if a prediction takes as long as it did so far."""
-    looked = [look.record for look in study.looks]
     possible = (deadline - time.monotonic()) / max(study.seconds_each, 1e-3) / (len(CORRUPTIONS) * len(SEVERITIES) + 1)
-    number = int(min(len(looked), MOST, max(FEWEST, possible)))
-    chosen = generator(study.request.seed, "robustness").permutation(len(looked))[:number]
-    return [looked[place] for place in sorted(chosen)]
+    return study.drawn(int(min(MOST, max(FEWEST, possible))), "robustness")
 
 
 def _alter(name: str, severity: int, seed: int) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.plan_file import read_plan
+from maskwright.core.seeds import generator
 from maskwright.diagnosis.image_facts import image_facts
 from maskwright.diagnosis.pixel_labels import pixel_labels
 from maskwright.diagnosis.risk import image_risk, object_risks, objects_of, promise_of
@@ -162,6 +163,12 @@ class Study:
     def seconds_each(self) -> float:
         """Seconds to predict and score one image, the mean of the looks."""
         return self._seconds / max(1, len(self.looks))
+
+    def drawn(self, number: int, purpose: str) -> list[Record]:
+        """Draw images of `looks` at random, in their order; another purpose draws others."""
+        looks = self.looks
+        chosen = generator(self.request.seed, purpose).permutation(len(looks))[:number]
+        return [looks[place].record for place in sorted(chosen)]
 
     def scored(
         self,
