@@ -2,8 +2,9 @@
 
 A trained model predicts held-out images once. Then, in each draw, three quarters of them are taken, and the predictions
 of one kind of them are spoilt: the darkest quarter, the brightest, or another end of what is measured of an image; or a
-quarter drawn at random, whose images are darkened to half. Spoilt is a share of the pixels, in blocks that get a wrong
-class; where a network of objects is judged by a score, the score. Then kinds of images are compared as `diagnose` does.
+quarter drawn at random, whose images are darkened to half. They are spoilt until they are so many points worse than the
+other images: by blocks of pixels that get a wrong class, or, where a network of objects is judged by a score, in the
+score. Then kinds of images are compared as `diagnose` does.
 
 Reported are the share of draws in which the planted kind is among the first three hints, and in which it is called
 certain; and, where nothing was spoilt, how often any kind is called certain.
@@ -43,8 +44,8 @@ KEPT, QUARTER = 0.75, 0.25
 BLOCK = 16
 """Side of the blocks of pixels that get a wrong class."""
 DARKENED = 0.5
-LOSSES = (0.02, 0.05, 0.1)
-"""Share of the pixels that is spoilt in addition, or of the score that is lost."""
+LOSSES = (0.02, 0.05, 0.1, 0.2)
+"""How much worse the spoilt images are than the others: share of wrong pixels, or loss of the score."""
 
 
 @dataclass(frozen=True)
@@ -130,13 +131,24 @@ def draw(study: Study, found: Predicted, loss: float, seed: int) -> tuple[str, A
         name = "dark images" if seed % 4 == 1 else sorted(kinds)[seed // 4 % len(kinds)]
         bad = kinds[name]
     errors = dict(found.scores.image_errors)
+    inside = np.isin(np.arange(len(looks)), bad)
+    each = np.array([_error(look, errors) for look in looks])
+    more = loss + max(0.0, np.nanmean(each[~inside]) - np.nanmean(each[inside]))
     for place in bad if loss else ():
         look = looks[place]
         if look.labels is not None and found.scores.confusion:
-            looks[place] = spoilt(look, loss, len(study.classes), rng)
+            looks[place] = spoilt(look, more, len(study.classes), rng)
         elif look.record.id in errors:
-            errors[look.record.id] = min(1.0, errors[look.record.id] + 2 * loss * rng.random())
+            errors[look.record.id] = min(1.0, errors[look.record.id] + 2 * more * rng.random())
     return name, asked(study, found, looks, errors, seed)
+
+
+def _error(look: Look, errors: dict[str, float]) -> float:
+    """Return the share of wrong pixels of an image, or its error without a map of classes; NaN where it is unknown."""
+    known = look.truth != IGNORE
+    if look.labels is None or not errors or not known.any():
+        return errors.get(look.record.id, float("nan"))
+    return float((look.labels != look.truth)[known].mean())
 
 
 def main() -> None:

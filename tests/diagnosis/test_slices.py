@@ -63,6 +63,35 @@ def test_what_can_be_told_from_chance_comes_first_and_the_rest_in_the_order_of_s
     assert found[-1].name == "first video"
 
 
+def test_what_another_slice_explains_is_not_named_again() -> None:
+    """Bright images are colourful, too; the second hint is not the same images by another name."""
+    facts, errors = draw(4, 60)
+    members = ends(facts, NAMES)
+    bright = members["bright images"]
+    twin = bright.copy()
+    twin[np.flatnonzero(bright)[:1]] = False
+    other = np.zeros(60, bool)
+    other[np.flatnonzero(~bright)[::4]] = True
+    errors[bright] += 0.2
+    errors[other] += 0.08
+    members |= {"colourful images": twin, "blurred images": other}
+    found = worst_slices(members, errors, np.zeros(60), [None] * 60)
+    assert [entry.name for entry in found[:2]] == ["bright images", "blurred images"]
+    assert all(entry.certain for entry in found[:2])
+    assert all(entry.name != "colourful images" or not entry.certain for entry in found)
+
+
+def test_after_an_uncertain_slice_none_is_certain() -> None:
+    chances = [entry.chance for entry in worst_slices(*planted(9))]
+    assert chances == sorted(chances)
+
+
+def planted(seed: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[None]]:
+    rng = np.random.default_rng(seed)
+    members = {str(number): rng.random(40) < 0.3 for number in range(8)}
+    return members, rng.random(40), np.zeros(40), [None] * 40
+
+
 def test_without_a_difference_between_images_there_are_no_ends() -> None:
     assert ends({"brightness": np.ones(8)}, NAMES) == {}
 

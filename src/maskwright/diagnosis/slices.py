@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PERMUTATIONS = 4999
+SAME = 1e-12
+"""Differences up to here are rounding."""
+MOST = 10
+"""Slices that are named, at most."""
 FEWEST = 3
 """Images, or groups, that a slice and the rest of the images must have."""
 CHANCE = 0.05
@@ -36,7 +40,7 @@ class Slice:
         images: number of them.
         error: their mean error.
         rest: mean error of the other images.
-        excess: how much more error they have than the rest, beyond what their classes explain.
+        excess: how much more error they have than the rest, beyond what their classes and the slices before explain.
         chance: probability of such an excess in any of the slices if nothing but chance is at work; None where too few
             groups are in the slice, or outside of it, to tell.
     """
@@ -96,8 +100,8 @@ def worst_slices(
         seed: of the permutations.
 
     Returns:
-        Slices that are worse than the rest, the most certain first; then those with too few groups, in the order of the
-        chance that independent images would give.
+        Slices that are worse than the rest, the most certain first, each beyond those before it; then those with too
+        few groups, in the order of the chance that independent images would give.
     """
     places = {key: place for place, key in enumerate(dict.fromkeys(row_keys(groups)))}
     group, single = np.array([places[key] for key in row_keys(groups)]), np.arange(len(errors))
@@ -114,26 +118,44 @@ def _compared(
     group: NDArray[np.intp],
     seed: int,
 ) -> list[Slice]:
-    """Compare slices with the rest by permutations of the groups, given as the number of each image's group."""
-    if not kept:
-        return []
-    beyond = errors - expected
-    masks = np.stack(list(kept.values())).astype(np.float64)
-    sums = _by_group(np.vstack([masks, np.ones_like(beyond)]), group)
-    totals = _by_group((beyond - beyond.mean())[None], group)[0]
-    inside, everyone = sums[:-1] / np.maximum(sums[-1], 1), sums[-1]
-    observed = _excess(inside, everyone, totals / everyone)
+    """Name the worst slice, take what it explains away, and go on: so each one tells of other images.
+
+    By permutations of the groups, given as the number of each image's group.
+    """
+    beyond, left, found, least = errors - expected, dict(kept), list[Slice](), 0.0
+    explained = [np.ones(len(errors))]
+    while left and len(found) < MOST:
+        excess, chances = _tested(np.stack(list(left.values())), beyond, group, seed)
+        adjusted = _holm(chances)
+        sizes = [chosen.mean() * (1 - chosen.mean()) for chosen in left.values()]
+        ranks = [(adjusted[place], chances[place], -more * sizes[place] ** 0.5) for place, more in enumerate(excess)]
+        place = ranks.index(min(ranks))
+        if excess[place] <= SAME:
+            break
+        name = list(left)[place]
+        chosen = left.pop(name)
+        least = max(least, adjusted[place])  # what comes after an uncertain one is not certain
+        means = float(errors[chosen].mean()), float(errors[~chosen].mean())
+        found.append(Slice(name, int(chosen.sum()), *means, float(excess[place]), least))
+        explained.append(chosen.astype(np.float64))
+        columns = np.stack(explained, 1)
+        # All named slices at once: the excess of one depends on which images of another it holds.
+        beyond = errors - expected - columns @ np.linalg.lstsq(columns, errors - expected)[0]
+    return found
+
+
+def _tested(
+    masks: NDArray[np.bool_], beyond: NDArray[np.float64], group: NDArray[np.intp], seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the excess (S,) of each slice (S, n) over the rest, and how often groups in random order give as much."""
+    sums = _by_group(np.vstack([masks, np.ones_like(beyond), beyond - beyond.mean()]).astype(np.float64), group)
+    within, images, totals = sums[:-2], sums[-2], sums[-1]
+    without = images - within
+    weights = within / within.sum(1, keepdims=True) - without / without.sum(1, keepdims=True)  # mean inside - outside
+    excess = weights @ (totals / images)
     rng = np.random.default_rng(seed)
-    draws = np.stack(
-        [_excess(inside, everyone, (totals / everyone)[rng.permutation(len(totals))]) for _ in range(PERMUTATIONS)]
-    )
-    chances = (1 + (draws >= observed - 1e-12).sum(0)) / (1 + PERMUTATIONS)
-    found = [
-        Slice(name, int(chosen.sum()), float(errors[chosen].mean()), float(errors[~chosen].mean()), float(more), chance)
-        for (name, chosen), more, chance in zip(kept.items(), observed, _holm(chances), strict=True)
-        if more > 0
-    ]
-    return sorted(found, key=lambda entry: (entry.chance or 0.0, -entry.excess * entry.images))
+    shuffled = rng.permuted(np.tile(totals / images, (PERMUTATIONS, 1)), axis=1)
+    return excess, (1 + (shuffled @ weights.T >= excess - SAME).sum(0)) / (1 + PERMUTATIONS)
 
 
 def _enough(chosen: NDArray[np.bool_], group: NDArray[np.intp]) -> bool:
@@ -146,20 +168,6 @@ def _by_group(values: NDArray[np.float64], group: NDArray[np.intp]) -> NDArray[n
     for row, total in zip(values, totals, strict=True):
         np.add.at(total, group, row)
     return totals
-
-
-def _excess(
-    inside: NDArray[np.float64], weight: NDArray[np.float64], beyond: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the mean inside each slice (S,) less the mean outside.
-
-    Args:
-        inside: (S, G), share of each group that is in the slice.
-        weight: (G,) images of each group.
-        beyond: (G,) mean excess of each group.
-    """
-    within, without = inside * weight, (1 - inside) * weight
-    return np.asarray(within @ beyond / within.sum(1) - without @ beyond / without.sum(1))
 
 
 def _holm(chances: NDArray[np.float64]) -> list[float]:

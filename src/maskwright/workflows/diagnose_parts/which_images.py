@@ -92,7 +92,14 @@ def _kinds(study: Study) -> Answer:
     certain = [entry for entry in found if entry.certain]
     grid = Grid(
         "Kinds of images with more errors than the others",
-        ("images", "number", "wrong", "wrong elsewhere", "beyond what their classes explain", "chance"),
+        (
+            "images",
+            "number",
+            "wrong",
+            "wrong elsewhere",
+            "beyond their classes and the kinds above",
+            "chance",
+        ),
         tuple(_row(entry) for entry in found[:SHOWN]),
     )
     if certain:
