@@ -109,8 +109,8 @@ def ends_of(looks: Sequence[Look]) -> dict[str, NDArray[np.intp]]:
     found = {}
     for fact, words in FACTS.items():
         values = np.array([look.facts[fact] for look in looks])
-        if np.ptp(values) > 0:
-            low, high = np.quantile(values, (QUARTER, 1 - QUARTER))
+        low, high = np.quantile(values, (QUARTER, 1 - QUARTER))
+        if low < high:
             for word, chosen in zip(words, (values <= low, values >= high), strict=True):
                 found[f"{word} images"] = np.flatnonzero(chosen)
     return found
@@ -132,7 +132,7 @@ def draw(study: Study, found: Predicted, loss: float, seed: int) -> tuple[str, A
         bad = kinds[name]
     errors = dict(found.scores.image_errors)
     inside = np.isin(np.arange(len(looks)), bad)
-    each = np.array([_error(look, errors) for look in looks])
+    each = np.array([_error(look, {} if found.scores.confusion else errors) for look in looks])
     more = loss + max(0.0, np.nanmean(each[~inside]) - np.nanmean(each[inside]))
     for place in bad if loss else ():
         look = looks[place]
@@ -144,9 +144,9 @@ def draw(study: Study, found: Predicted, loss: float, seed: int) -> tuple[str, A
 
 
 def _error(look: Look, errors: dict[str, float]) -> float:
-    """Return the share of wrong pixels of an image, or its error without a map of classes; NaN where it is unknown."""
+    """Return the error of an image, or the share of wrong pixels where there are no errors; NaN where it is unknown."""
     known = look.truth != IGNORE
-    if look.labels is None or not errors or not known.any():
+    if errors or look.labels is None or not known.any():
         return errors.get(look.record.id, float("nan"))
     return float((look.labels != look.truth)[known].mean())
 

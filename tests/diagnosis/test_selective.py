@@ -104,3 +104,10 @@ def test_judged_gives_an_interval_over_groups_and_none_for_few():
     assert high is not None
     assert 0.5 < low < area < high < 1
     assert selective.judged(risk, error, ["a", "b"] * 20)["recovered"][1:] == (None, None)
+
+
+def test_images_of_a_single_group_have_no_interval_and_no_warning():
+    rng = np.random.default_rng(0)
+    found = selective.judged(rng.random(12), rng.random(12), ["video"] * 12)
+    assert found["recovered"][0] is not None
+    assert found["recovered"][1:] == found["auroc"][1:] == (None, None)

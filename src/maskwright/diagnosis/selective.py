@@ -126,7 +126,7 @@ def _bounded(
     """
 
     def each(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        values = np.array([[measure(row)] for row in weights])
+        values = np.array([[measure(row) if row.any() else np.nan] for row in weights])
         return np.where(np.isnan(values), otherwise, values)
 
     found = estimated(np.eye(len(groups)), groups, each, np.array([top]))[0]
