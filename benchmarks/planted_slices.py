@@ -2,7 +2,7 @@
 
 A trained model predicts held-out images once. Then, in each draw, three quarters of them are taken, and the predictions
 of one kind of them are spoilt: the darkest quarter, the brightest, or another end of what is measured of an image; or a
-quarter drawn at random, whose images are darkened to half. They are spoilt until they are so many points worse than the
+quarter drawn at random, whose images are darkened below all others. They are spoilt until they are so many points worse than the
 other images: by blocks of pixels that get a wrong class, or, where a network of objects is judged by a score, in the
 score. Then kinds of images are compared as `diagnose` does.
 
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.classes import IGNORE
-from maskwright.diagnosis.image_facts import FACTS, image_facts
+from maskwright.diagnosis.image_facts import FACTS
 from maskwright.workflows.diagnose_parts.study import Study
 from maskwright.workflows.diagnose_parts.which_images import _kinds
 from maskwright.workflows.diagnose_request import DiagnoseRequest
@@ -43,32 +43,30 @@ if TYPE_CHECKING:
 KEPT, QUARTER = 0.75, 0.25
 BLOCK = 16
 """Side of the blocks of pixels that get a wrong class."""
-DARKENED = 0.5
+DARKENED = 0.9
+"""Brightness of darkened images, as a share of that of the darkest one."""
 LOSSES = (0.02, 0.05, 0.1, 0.2)
 """How much worse the spoilt images are than the others: share of wrong pixels, or loss of the score."""
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """Held-out images as they were predicted, the facts of each when it is darkened, and their scores."""
+    """Held-out images as they were predicted, and their scores."""
 
     looks: list[Look]
-    darkened: list[dict[str, float]]
     scores: Scores
 
 
 def predicted(study: Study) -> Predicted:
     """Predict all held-out images."""
     looks: list[Look] = []
-    darkened: list[dict[str, float]] = []
 
     def seen(image: Seen) -> bool:
         looks.append(study._looked_at(image))
-        darkened.append(image_facts((np.asarray(image.image) * DARKENED).astype(image.image.dtype)))
         return True
 
     scores = study.scored(records=study.records("val", "test"), seen=seen)
-    return Predicted(looks, darkened, scores)
+    return Predicted(looks, scores)
 
 
 def spoilt(look: Look, share: float, classes: int, rng: np.random.Generator) -> Look:
@@ -89,6 +87,13 @@ def spoilt(look: Look, share: float, classes: int, rng: np.random.Generator) -> 
         right[block][hit] = False
         made += int(hit.sum())
     return replace(look, labels=labels)
+
+
+def darkened(facts: dict[str, float], darkest: float) -> dict[str, float]:
+    """Return the facts of an image that is multiplied until it is darker than the darkest."""
+    factor = DARKENED * darkest / facts["brightness"]
+    linear = ("brightness", "contrast", "colourfulness")
+    return {name: value * factor if name in linear else value for name, value in facts.items()}
 
 
 def asked(study: Study, found: Predicted, looks: list[Look], errors: dict[str, float], seed: int) -> Answer:
@@ -124,8 +129,9 @@ def draw(study: Study, found: Predicted, loss: float, seed: int) -> tuple[str, A
     looks = [found.looks[place] for place in places]
     if seed % 4 == 0:
         name, bad = "dark images", rng.permutation(len(looks))[: round(QUARTER * len(looks))]
+        darkest = min(look.facts["brightness"] for look in looks)
         for place in bad:
-            looks[place] = replace(looks[place], facts=found.darkened[places[place]])
+            looks[place] = replace(looks[place], facts=darkened(looks[place].facts, darkest))
     else:
         kinds = ends_of(looks)
         name = "dark images" if seed % 4 == 1 else sorted(kinds)[seed // 4 % len(kinds)]
@@ -166,10 +172,12 @@ def main() -> None:
     print(f"{given.data.name}: {len(found.looks)} images in {groups} groups, {given.draws} draws of each")
     for loss in (0.0, *LOSSES):
         named = dark = darks = certain = alarms = 0
+        missed: list[str] = []
         for seed in range(given.draws):
             name, answer = draw(study, found, loss, seed)
             hints = [row[0] for row in answer.grids[0].rows[:3]] if answer.grids else []
             named += name in hints
+            missed += [] if name in hints else [f"{seed}: {name}, but {', '.join(map(str, hints)) or 'none'}"]
             if name == "dark images":
                 darks += 1
                 dark += name in hints
@@ -180,6 +188,7 @@ def main() -> None:
             f"  {100 * loss:4.0f} points worse: in the top three {named}/{given.draws}, of dark images {dark}/{darks}; "
             f"called certain {certain}/{given.draws}, anything called certain {alarms}/{given.draws}"
         )
+    print("  not named at the last:", "; ".join(missed) or "none")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from maskwright.core.answers import LEVELS, Figure
+from maskwright.core.answers import LEVELS
 from maskwright.core.files import write_text
 from maskwright.core.text import percent
 from maskwright.report import tables
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from maskwright.core.answers import Answer, Cure, Drawing, Plot
+    from maskwright.core.answers import Answer, Cure, Drawing, Grid, Plot
     from maskwright.metrics.scores import Scores
     from maskwright.report.svg import Svg
 
@@ -37,6 +37,8 @@ MEANINGS = {
     "open": "Not measured. The answer says why, and how to get it.",
 }
 """Level -> what its badge means."""
+LONG_CELL = 24
+"""Letters from which on a cell is not kept on one line."""
 MOST_SIDE = 360
 STYLES: tuple[Style, ...] = ("strong", "other", "faint")
 
@@ -93,11 +95,24 @@ def render_diagnosis(page: DiagnosisPage) -> str:
             badges=BADGES,
             levels=MEANINGS,
             ordered=lambda answers: sorted(answers, key=lambda answer: LEVELS.index(answer.level)),
-            numeric=lambda cell: isinstance(cell, Figure),
+            prose_columns=prose_columns,
+            style=_style,
             chart=_chart,
             picture=_picture,
         )
     )
+
+
+def prose_columns(grid: Grid) -> set[int]:
+    """Return which columns of a table hold words that may need several lines."""
+    return {
+        place for row in grid.rows for place, cell in enumerate(row) if isinstance(cell, str) and len(cell) > LONG_CELL
+    }
+
+
+def _style(place: int) -> Style:
+    """Return how the line of a plot is drawn: all after the second alike, as bounds."""
+    return STYLES[min(place, len(STYLES) - 1)]
 
 
 def _chart(plot: Plot) -> Svg:
@@ -106,7 +121,7 @@ def _chart(plot: Plot) -> Svg:
     write_y = (lambda value: percent(value, 0)) if plot.percent else (lambda value: f"{value:g}")
     return line_chart(
         plot.title,
-        [Series(line, STYLES[place % len(STYLES)]) for place, line in enumerate(plot.lines.values())],
+        [Series(line, _style(place)) for place, line in enumerate(plot.lines.values())],
         Axis(min(places), max(places), lambda value: f"{value:g}", plot.x),
         Axis(min(values), max(values), write_y, plot.y),
     )

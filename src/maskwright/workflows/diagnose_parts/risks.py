@@ -139,11 +139,12 @@ def _answer(
         for name, each in results.items()
     }
     way, area = figures["clean images"]
-    good = (way.value or 0) >= GOOD_WAY or (area.value or 0) >= GOOD_AREA
+    good = (way.value or 0) >= GOOD_WAY, (area.value or 0) >= GOOD_AREA
     over = clean.risk > threshold
     words = (
-        f"{'Yes' if good else 'Hardly'}: sorted by its risk, the images come {percent(way.value or 0, 0)} of the way "
-        f"from a random order to that of their true errors. "
+        f"{'Yes' if all(good) else 'Partly' if any(good) else 'Hardly'}: sorted by its risk, the images come "
+        f"{percent(way.value or 0, 0)} of the way from a random order to that of their true errors. One of the worst "
+        f"fifth has a higher risk than another image in {percent(area.value or 0, 0)} of the pairs. "
     )
     gain = 0.0
     if over.any() and not over.all() and study.scores.image_headline.unit == "share":
@@ -163,12 +164,12 @@ def _answer(
         "risk",
         QUESTION,
         words.strip(),
-        "good" if good else "warning",
-        gain if good else 0.0,
+        "good" if all(good) else "note" if any(good) else "warning",
+        gain if any(good) else 0.0,
         (way, area, *objects),
         (grid, _riskiest(clean, threshold)),
         (_curve(clean),),
-        cures=_cures(study, threshold, source) if good else (),
+        cures=_cures(study, threshold, source) if any(good) else (),
         method="The risk of an image is 1 - the IoU that the network's own probabilities promise, from the one pass "
         "that predicts it; that of an image of objects 1 - their mean score. The way is measured by the area under the "
         "risk-coverage curve (AURC); corrupted copies are drawn from "

@@ -113,7 +113,8 @@ def _answer(study: Study, clean: Scores, losses: dict[tuple[str, int], Figure]) 
     )
     shown = [f"{CORRUPTIONS[name].words} ({percent(lost[name], 0)})" for name in ordered]
     said = (
-        f"{metric.label} {written(metric, base)} becomes {written(metric, base + mean)} on average over "
+        f"On {plural(clean.images, 'image')} {metric.label} {written(metric, base)} becomes "
+        f"{written(metric, base + mean)} on average over "
         f"{plural(len(losses), 'corruption')}. "
         + (f"It loses most by {listing(shown[:3])}." if weak else f"The largest loss is that by {shown[0]}.")
     )

@@ -23,7 +23,7 @@ SECTIONS: dict[str, Section] = {
     "new-groups": Section("How does it do elsewhere?", ("new-groups",), new_groups, share=8, asked=True),
     "belief": Section("Can it be believed?", ("belief", "calibration", "risk"), belief, share=2),
     "shift": Section("Does new data look like the training data?", ("shift",), shift),
-    "robustness": Section("What it bears", ("robustness",), robustness, share=4),
+    "robustness": Section("Robustness", ("robustness",), robustness, share=4),
     "shortcuts": Section("Shortcuts", ("shortcuts",), shortcuts, share=2),
     "explanation": Section("Why this mask", ("explanation", "receptive-field"), explanation, share=2),
     "cost": Section("What it costs", ("cost", "options"), cost, share=2),

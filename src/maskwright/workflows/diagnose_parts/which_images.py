@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Most rows of a table."""
+TELLING = 0.02
+"""Excess, as a share of the mean error, below which a kind of images is not worth naming."""
 FEW_IMAGES = 12
 """Fewest images in which kinds of images are compared."""
 AUGMENTATIONS = {
@@ -89,6 +91,7 @@ def _kinds(study: Study) -> Answer:
     groups = [look.record.group for look in looks]
     members = {**slices.ends(facts, FACTS), **_by_group(groups), **_by_class(study, looks)}
     found = slices.worst_slices(members, errors, expected, groups, study.request.seed)
+    found = [entry for entry in found if entry.excess >= TELLING * abs(float(errors.mean()))]
     certain = [entry for entry in found if entry.certain]
     grid = Grid(
         "Kinds of images with more errors than the others",
