@@ -2,9 +2,9 @@
 
 A trained model predicts held-out images once. Then, in each draw, three quarters of them are taken, and the predictions
 of one kind of them are spoilt: the darkest quarter, the brightest, or another end of what is measured of an image; or a
-quarter drawn at random, whose images are darkened below all others. They are spoilt until they are so many points worse than the
-other images: by blocks of pixels that get a wrong class, or, where a network of objects is judged by a score, in the
-score. Then kinds of images are compared as `diagnose` does.
+quarter drawn at random, whose images are darkened below all others. They are spoilt until they are so many points worse
+than the other images: by blocks of pixels that get a wrong class, or, where a network of objects is judged by a score,
+in the score. Then kinds of images are compared as `diagnose` does.
 
 Reported are the share of draws in which the planted kind is among the first three hints, and in which it is called
 certain; and, where nothing was spoilt, how often any kind is called certain.
