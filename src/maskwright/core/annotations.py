@@ -54,6 +54,10 @@ class ImageRef:
         """Return the same image for a process with another working folder."""
         return replace(self, path=self.path.absolute(), more=tuple(path.absolute() for path in self.more))
 
+    def stamp(self) -> list[list[int]]:
+        """Return the size and the time of the last change of each file; of a folder, their sums over its files."""
+        return [_stamp(path) for path in (self.path, *self.more)]
+
     @property
     def name(self) -> str:
         """The file's name, and the page: `stack.tif, page 3`."""
@@ -61,6 +65,11 @@ class ImageRef:
 
     def __str__(self) -> str:
         return str(self.path) if self.page is None else f"{self.path}, page {self.page}"
+
+
+def _stamp(path: Path) -> list[int]:
+    facts = [file.stat() for file in ([path] if path.is_file() else path.rglob("*"))]
+    return [sum(fact.st_size for fact in facts), sum(fact.st_mtime_ns for fact in facts)]
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,17 @@ MARK = "maskwright-prediction"
 TABLE_HEAD = "id,class,score,touches_border,"
 REGION_TABLE_HEAD = "label,area,centroid_y,centroid_x,"
 """A table has no place for the mark: its first columns are the mark."""
+STORE_FILE = ".zattrs"
 OVERLAY_SIDE = 8192  # longer pictures are made smaller: an overlay is there to be looked at
 
 
 def written_by_us(path: Path) -> bool:
-    """Tell whether a file is a result of maskwright, by the mark near its start or at its end."""
+    """Tell whether a file is a result of maskwright, by the mark near its start or at its end.
+
+    The mark of a Zarr store lies in its attributes.
+    """
     heads = TABLE_HEAD.encode(), REGION_TABLE_HEAD.encode()
+    path = path / STORE_FILE if path.is_dir() else path
     try:
         with path.open("rb") as stream:
             head = stream.read(4096)

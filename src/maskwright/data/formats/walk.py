@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.readers import IMAGE_SUFFIXES
+from maskwright.data.readers.zarr_store import is_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,8 @@ def walking_once() -> Iterator[None]:
 def walk(root: Path) -> Iterator[Path]:
     """Yield every file below `root`, folder by folder in sorted order.
 
-    What is hidden or left by a system is skipped, and so are cycles of links.
+    What is hidden or left by a system is skipped, and so are cycles of links. A Zarr store counts as a file: what lies
+    in it is not listed.
 
     Raises:
         MaskwrightError: a folder cannot be listed.
@@ -73,7 +75,9 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
         if not is_folder:
             yield folder / name
     for name, is_folder in listed:
-        if is_folder:
+        if is_folder and is_store(folder / name):
+            yield folder / name
+        elif is_folder:
             yield from _walk(folder / name, above | {identity})
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from maskwright.core.records import ImageRef, Reading
-from maskwright.data.readers import npy, pnm, raster, tiff
+from maskwright.data.readers import npy, pnm, raster, tiff, zarr_image
 from maskwright.data.readers.arrays import MAX_PIXELS, NO_DATA, RawMask, turn, upright, upright_size
 from maskwright.data.readers.errors import DecodeError
 from maskwright.data.readers.gdal import has_mask_beside, hidden, invalid_beside
 from maskwright.data.readers.impostors import HEAD_BYTES, described
 from maskwright.data.readers.tiff import Pages
+from maskwright.data.readers.zarr_store import is_store
 from maskwright.ops.no_data import without
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ _RASTER = Reader(raster.size, raster.image, raster.mask, raster.orientation)
 _TIFF = Reader(tiff.size, tiff.image, tiff.mask, tiff.orientation)
 _NPY = Reader(npy.size, npy.image, npy.mask)
 _PNM = Reader(pnm.size, pnm.image, pnm.mask)
+_ZARR = Reader(zarr_image.size, zarr_image.image, zarr_image.mask)
 
 # First bytes of a file -> its kind. The content decides and not the suffix: a PNG named .jpg is read as a PNG.
 _MAGIC: tuple[tuple[bytes, str], ...] = (
@@ -85,6 +87,7 @@ READERS: dict[str, Reader] = {
     "pnm": _PNM,
     "tiff": _TIFF,
     "npy": _NPY,
+    "zarr": _ZARR,
 }
 
 
@@ -191,11 +194,13 @@ def read_alpha(image: Image) -> RawMask:
 
 
 def count_pages(path: Path) -> Pages:
-    """Count the pages of a file, from its header alone; only a TIFF, by its suffix, may have more than one.
+    """Count the pages of a file, from its header alone; only a TIFF, by its suffix, or a Zarr store may have more.
 
     Raises:
         DecodeError: the file is missing or not an image.
     """
+    if is_store(path):
+        return zarr_image.pages(ImageRef(path))
     if path.suffix.lower() not in TIFF_SUFFIXES:
         return Pages(1)
     ref, kind = _recognised(path)
@@ -213,13 +218,15 @@ def is_lossy(image: Image) -> bool:
 
 def _recognised(image: Image) -> tuple[ImageRef, str]:
     ref = ImageRef.of(image)
+    if is_store(ref.path):
+        return ref, "zarr"
     try:
         with ref.path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
     except FileNotFoundError:
         raise DecodeError("unreadable", ref, "does not exist", "check the path") from None
     except IsADirectoryError:
-        raise DecodeError("unreadable", ref, "is a folder", "give the path of one image") from None
+        raise DecodeError("unreadable", ref, "is a folder and no Zarr store", "give the path of one image") from None
     except OSError as error:
         raise DecodeError("unreadable", ref, f"cannot be opened ({error.strerror})", "check its permissions") from None
     if not head:
@@ -227,7 +234,7 @@ def _recognised(image: Image) -> tuple[ImageRef, str]:
     kind = _kind(head)
     if kind is None:
         message, cure = described(head)
-        known = ", ".join(sorted(READERS))
+        known = ", ".join(sorted(READERS.keys() - {"zarr"}))
         raise DecodeError("unreadable", ref, message, cure or f"save it as one of {known}, or remove it")
     if ref.page is not None and kind != "tiff":
         message = f"cannot be read: a {kind.upper()} file holds one image"

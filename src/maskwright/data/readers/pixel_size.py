@@ -1,4 +1,4 @@
-"""How wide a pixel is, where a microscope's file says so: OME-TIFF and the TIFF of ImageJ. Decodes no pixel.
+"""How wide a pixel is, where a microscope's file says so: OME-TIFF, OME-Zarr, the TIFF of ImageJ. Decodes no pixel.
 
 The resolution of other files is that of a printer or a screen, which says nothing about what was photographed.
 """
@@ -10,7 +10,9 @@ from xml.etree import ElementTree
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.pixel_size import PixelSize
+from maskwright.data.readers import zarr_image
 from maskwright.data.readers.tiff_file import ERRORS
+from maskwright.data.readers.zarr_store import is_store
 
 if TYPE_CHECKING:
     from maskwright.core.records import ImageRef
@@ -20,8 +22,14 @@ _X_RESOLUTION, _Y_RESOLUTION = 282, 283
 _WORDS = {"micron": "um", "microns": "um", "micrometer": "um", "nanometer": "nm", "millimeter": "mm"}
 
 
-def pixel_size(image: ImageRef) -> PixelSize | None:
-    """Return the size of the pixels of an image; None if the file does not tell it, or they are not square."""
+def pixel_size(image: ImageRef, level: int = 0) -> PixelSize | None:
+    """Return the size of the pixels of an image, or of a level of its pyramid.
+
+    Returns:
+        The size; None if the file does not tell it, or they are not square.
+    """
+    if is_store(image.path):
+        return zarr_image.pixel_size(image, level)
     with image.path.open("rb") as stream:
         if stream.read(4) not in _TIFF:
             return None
@@ -30,9 +38,10 @@ def pixel_size(image: ImageRef) -> PixelSize | None:
     try:
         with tifffile.TiffFile(image.path) as tiff:
             width, height, unit = _ome(tiff.ome_metadata) if tiff.is_ome else _imagej(tiff)
+            times = _times(tiff, level) if level else 1.0
         if abs(width - height) > 1e-3 * width:
             return None
-        return PixelSize.parse(f"{width!r}{_WORDS.get(unit, unit)}")
+        return PixelSize.parse(f"{width * times!r}{_WORDS.get(unit, unit)}")
     except (
         *ERRORS,
         ZeroDivisionError,
@@ -49,6 +58,12 @@ def _ome(text: str | None) -> tuple[float, float, str]:
         (unit,) = {pixels.get(f"PhysicalSize{axis}Unit", "um") for axis in "XY"}
         return float(pixels.attrib["PhysicalSizeX"]), float(pixels.attrib["PhysicalSizeY"]), unit
     raise ValueError
+
+
+def _times(tiff: Any, level: int) -> float:
+    """Return how many times wider a pixel of a level is."""
+    levels = tiff.series[0].levels
+    return float(levels[0].keyframe.imagewidth / levels[level].keyframe.imagewidth)
 
 
 def _imagej(tiff: Any) -> tuple[float, float, str]:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from maskwright.core.records import ImageRef
     from maskwright.inference.opening import Loaded
     from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_request import PredictRequest
@@ -65,7 +64,7 @@ class Journal:
     def finished(self, picture: Picture) -> Done | None:
         """Return the results of an image that has not changed since, if all of its files are still there."""
         line = self._lines.get(str(picture.name))
-        if line is None or line["stamp"] != _stamp(picture.image):
+        if line is None or line["stamp"] != picture.image.stamp():
             return None
         files = {kind: self._out / name for kind, name in line["files"].items()}
         if not all(file.is_file() for file in files.values()):
@@ -81,7 +80,7 @@ class Journal:
         """
         line = {
             "name": str(picture.name),
-            "stamp": _stamp(picture.image),
+            "stamp": picture.image.stamp(),
             "files": {kind: file.relative_to(self._out).as_posix() for kind, file in done.predicted.files.items()},
             "summary": done.predicted.summary,
             "risk": done.predicted.risk,
@@ -144,9 +143,3 @@ def setup_of(loaded: Loaded, request: PredictRequest, kinds: Iterable[str]) -> s
     }
     content = json.dumps({"version": version("maskwright"), **options}, sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _stamp(image: ImageRef) -> list[list[int]]:
-    """Return the size and the time of the last change of each file of an image."""
-    facts = [path.stat() for path in (image.path, *image.more)]
-    return [[fact.st_size, fact.st_mtime_ns] for fact in facts]

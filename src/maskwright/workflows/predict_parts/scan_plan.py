@@ -8,6 +8,7 @@ from maskwright.core.channels import total
 from maskwright.data.readers import DecodeError
 from maskwright.data.readers.geotiff import georeference
 from maskwright.data.readers.tiff_file import TiffImage
+from maskwright.data.readers.zarr_store import is_store, layout_of
 from maskwright.inference import Predictor, reach
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.ops.tiles import ALIGN
@@ -31,8 +32,10 @@ _WASTE = 0.06
 def is_scan(image: ImageRef, level: int | None = None) -> bool:
     """Tell whether an image is predicted by rows, from its header; what cannot be read is not.
 
-    So are TIFF images too large to be held, those that say where on Earth they lie, and a level of a pyramid.
+    So are TIFF and Zarr images too large to be held, those that say where on Earth they lie, and a level of a pyramid.
     """
+    if is_store(image.path):
+        return _is_large_store(image, level)
     if image.page is not None or image.more or image.path.suffix.lower() not in _TIFF_SUFFIXES:
         return False
     try:
@@ -45,9 +48,19 @@ def is_scan(image: ImageRef, level: int | None = None) -> bool:
         return False
 
 
+def _is_large_store(image: ImageRef, level: int | None) -> bool:
+    try:
+        height, width = layout_of(image).size()
+    except DecodeError:  # reported when the pixels are read
+        return False
+    return level is not None or height * width > SCAN_PIXELS
+
+
 def place_of(image: ImageRef) -> Georeference | None:
     """Return where on Earth an image lies, from its header; None if that does not say, or it is no TIFF."""
     if image.page is not None or image.more or image.path.suffix.lower() not in _TIFF_SUFFIXES:
+        return None
+    if is_store(image.path):
         return None
     with TiffImage(image, "tiff") as tiff:
         return georeference(tiff.series.keyframe)

@@ -11,6 +11,8 @@ from maskwright.data.readers import read_image
 from maskwright.data.readers.geotiff import georeference
 from maskwright.data.readers.tiff_file import TiffImage
 from maskwright.data.readers.tiff_rows import TiffRows
+from maskwright.data.readers.zarr_image import ZarrRows
+from maskwright.data.readers.zarr_store import is_store
 from maskwright.ops.rows import ArrayRows, SlicedRows
 from maskwright.tasks.scan import Scan
 from maskwright.workflows.predict_parts import scan_plan
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from maskwright.core.records import ImageRef
     from maskwright.data.readers.geotiff import Georeference
     from maskwright.inference import Predictor
     from maskwright.tasks import Writer
@@ -47,8 +50,11 @@ class WholeImage:
         """Do nothing: no file is open."""
 
 
-def opened(picture: Picture, predictor: Predictor, level: int | None = None) -> TiffRows | WholeImage:
-    """Open an image to be read by rows; a small one is read whole, in whatever way it is compressed.
+OpenImage = TiffRows | ZarrRows | WholeImage
+
+
+def opened(picture: Picture, predictor: Predictor, level: int | None = None) -> OpenImage:
+    """Open an image to be read by rows.
 
     Raises:
         Unusable: the image cannot be read, or does not fit the model.
@@ -56,14 +62,19 @@ def opened(picture: Picture, predictor: Predictor, level: int | None = None) -> 
     reading = Reading(predictor.card.nodata, predictor.card.upright)
     ref = replace(picture.image, reading=reading)
     try:
-        with TiffImage(ref, "tiff") as tiff:
-            small = level is None and tiff.size[0] * tiff.size[1] <= scan_plan.SCAN_PIXELS
-            place = georeference(tiff.series.keyframe)
-        source = WholeImage(read_image(ref), place) if small else TiffRows(ref, level or 0)
+        source = ZarrRows(ref, level or 0) if is_store(ref.path) else _tiff(ref, level)
         predictor.check(SlicedRows(source))
     except (MaskwrightError, MemoryError) as error:
         raise unusable(picture, error) from error
     return source
+
+
+def _tiff(ref: ImageRef, level: int | None) -> TiffRows | WholeImage:
+    """Open a TIFF to be read by rows; a small one is read whole, in whatever way it is compressed."""
+    with TiffImage(ref, "tiff") as tiff:
+        small = level is None and tiff.size[0] * tiff.size[1] <= scan_plan.SCAN_PIXELS
+        place = georeference(tiff.series.keyframe)
+    return WholeImage(read_image(ref), place) if small else TiffRows(ref, level or 0)
 
 
 class ScanResult(NamedTuple):
@@ -104,7 +115,7 @@ def predict_scan(
     height = source.size[0]
     try:
         tiled, plan = _with_tiles(picture, predictor, source)
-        bands = LabelBands(parts, source.size, identity(tiled, picture.image.path, source))
+        bands = LabelBands(parts, source.size, identity(tiled, picture.image, source))
         notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level)]
         if bands.end:
             notes.append(f"{picture.image}: the prediction goes on at row {bands.end:,} of {height:,}")
@@ -122,9 +133,7 @@ def predict_scan(
     return ScanResult({name: int(count) for name, count in zip(names, counts, strict=False) if count}, tuple(notes))
 
 
-def _with_tiles(
-    picture: Picture, predictor: Predictor, source: TiffRows | WholeImage
-) -> tuple[Predictor, TilePlan | None]:
+def _with_tiles(picture: Picture, predictor: Predictor, source: OpenImage) -> tuple[Predictor, TilePlan | None]:
     # The temperature changes no label, and takes time.
     plain = predictor.with_decoding(predictor.task.uncalibrated(predictor.card.decoding))
     try:
@@ -133,7 +142,7 @@ def _with_tiles(
         raise unusable(picture, error) from error
 
 
-def _remarks(source: TiffRows | WholeImage, plan: TilePlan | None, level: int | None) -> Iterator[str]:
+def _remarks(source: OpenImage, plan: TilePlan | None, level: int | None) -> Iterator[str]:
     """Say how an image is predicted, where a user may expect something else."""
     if len(source.levels) > 1:
         listed = ", ".join(f"{number} ({width}x{height})" for number, (height, width) in enumerate(source.levels))

@@ -18,10 +18,10 @@ from maskwright.tasks.label_map import decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from maskwright.core.records import ImageRef
     from maskwright.inference import Predictor
     from maskwright.ops.rows import RowSource
     from maskwright.tasks import Block
@@ -31,18 +31,18 @@ _WAITING = 2
 """Bands that may wait to be written."""
 
 
-def identity(predictor: Predictor, path: Path, source: RowSource) -> str:
+def identity(predictor: Predictor, image: ImageRef, source: RowSource) -> str:
     """Return a text that is the same if the same model would predict the same file in the same way.
 
     The network is known by what it makes of a small picture, which differs with its weights, precision and machine.
     """
-    card, stat = predictor.card, path.stat()
+    card = predictor.card
     picture = np.random.default_rng(0).integers(0, 256, (1, 64, 64, card.data.channels), np.uint8)
     answer = predictor.engine.forward(picture).cpu().numpy()
     follows = predictor.postprocessor
     return json.dumps(
         {
-            "image": [str(path.resolve()), stat.st_size, stat.st_mtime_ns, *source.size, source.channels],
+            "image": [str(image.path.resolve()), image.page, *image.stamp(), *source.size, source.channels],
             "network": hashlib.sha256(answer.tobytes()).hexdigest(),
             "card": card.model_dump(mode="json"),
             "postprocessor": None if follows is None else [follows.label, follows.describe()],

@@ -16,6 +16,7 @@ from maskwright.data.formats import images_of
 from maskwright.data.formats.walk import is_junk, walk
 from maskwright.data.readers import IMAGE_SUFFIXES, DecodeError, count_pages
 from maskwright.data.readers.video import VIDEO_SUFFIXES, camera_number
+from maskwright.data.readers.zarr_store import SUFFIX, images_in, is_store
 from maskwright.data.results import written_by_us
 from maskwright.workflows.predict_parts.lists import named
 from maskwright.workflows.predict_parts.pictures import Picture, with_channel_files
@@ -46,16 +47,17 @@ def find_images(sources: Sequence[str | Path | Picture], channels: int | None = 
     own name; a broken one is a failure. A file given by name is always used. A text with `*`, `?` or `[` that names no
     file is a glob, which may contain `**`. A file that ends in .txt or .lst is a list of such sources (`lists.named`).
 
-    A stack (a TIFF of many pages) is one image a page. Where its pages may be the channels of one image, and are as
-    many as `channels`, those of the model, it is one image. A video, which is not searched for in
-    folders, and `camera:0` are pictures here.
+    A Zarr store is an image, or the images of the collection (a plate) that it is; it is not searched for others. A
+    stack (a TIFF of many pages, or a store of many slices or times) is one image a page. Where the pages of a TIFF may
+    be the channels of one image, and are as many as `channels`, those of the model, it is one image. A video, which is
+    not searched for in folders, and `camera:0` are pictures here.
     """
     notes: list[str] = []
     found: dict[str, tuple[Path, PurePosixPath]] = {}
     failures: list[tuple[Path, str]] = []
     for source in named([source for source in sources if not isinstance(source, Picture)], failures):
         path = Path(source.text)
-        if path.is_file() or camera_number(path) is not None:
+        if path.is_file() or camera_number(path) is not None or is_store(path):
             pairs: Iterable[tuple[Path, Path]] = [(path, source.root(path))]
         elif path.is_dir():
             pairs = [(file, path) for file in _images_of(path, notes, failures)]
@@ -67,7 +69,7 @@ def find_images(sources: Sequence[str | Path | Picture], channels: int | None = 
             found.setdefault(place, (file, PurePosixPath(file.relative_to(root).as_posix())))
         if not pairs and len(found) == before and not any(failed.is_relative_to(path) for failed, _ in failures):
             failures.append((path, f"{source.place}{_reason(path)}"))
-    pictures = [image for picture in _named(list(found.values())) for image in _pages(picture, channels)]
+    pictures = [image for picture in _named(list(found.values())) for image in _images(picture, channels)]
     pictures = with_channel_files(pictures, channels)
     for picture in sources:
         if isinstance(picture, Picture):
@@ -82,8 +84,23 @@ def _free(name: PurePosixPath, pictures: Sequence[Picture]) -> PurePosixPath:
     return next(each for each in names if str(each).casefold() not in taken)
 
 
-def _pages(picture: Picture, channels: int | None) -> list[Picture]:
-    """Return one image a page where the file is a stack; the results of its pages go into a folder `stack.tif`."""
+def _images(picture: Picture, channels: int | None) -> list[Picture]:
+    """Return the images of a file: the pages of a stack, and those of each image in a store."""
+    if not is_store(picture.image.path):
+        return _pages(picture, channels, picture.name.with_name(picture.image.path.name))
+    try:
+        inside = images_in(picture.image.path)
+    except DecodeError:  # reported when the pixels are read
+        return [picture]
+    images = [
+        Picture(ImageRef(picture.image.path / place), picture.relative / place, picture.name / place)
+        for place in inside
+    ]
+    return [page for image in images for page in _pages(image, channels, image.name)]
+
+
+def _pages(picture: Picture, channels: int | None, folder: PurePosixPath) -> list[Picture]:
+    """Return one image a page where the file is a stack; the results of its pages go into a folder."""
     try:
         pages = count_pages(picture.image.path)
     except DecodeError:  # reported when the pixels are read
@@ -95,7 +112,7 @@ def _pages(picture: Picture, channels: int | None) -> list[Picture]:
         Picture(
             ImageRef(picture.image.path, page),
             PurePosixPath(f"{picture.relative}#{page}"),
-            picture.name.with_name(picture.image.path.name) / f"{page:0{digits}d}",
+            folder / f"{page:0{digits}d}",
         )
         for page in range(pages.number)
     ]
@@ -115,10 +132,12 @@ def _images_of(folder: Path, notes: list[str], failures: list[tuple[Path, str]])
             f"{plural(len(videos), 'video')} in {folder} left out, such as {videos[0].name}: name them, or give a glob "
             f"such as {folder / f'*{videos[0].suffix}'}"
         )
+    stores = [file for file in files if is_store(file)]
+    files = [file for file in files if not is_store(file)]
     images = images_of(folder, files)
     if len(images) < len(files):
         notes.append(_masks_left(folder, len(images), len(files) - len(images)))
-    return images
+    return sorted([*images, *stores]) if stores else images
 
 
 def _pictures(
@@ -127,13 +146,13 @@ def _pictures(
     """Return the files with such suffixes, without results of earlier predictions and broken links."""
     found = []
     for file in files:
-        if file.suffix.lower() not in suffixes:
+        if file.suffix.lower() not in suffixes and not is_store(file):
             continue
         if file.is_symlink() and not file.exists():
             failures.append(
                 (file, f"{file} is a link to a file that does not exist: restore that file, or remove the link")
             )
-        elif file.is_file() and not written_by_us(file):
+        elif (file.is_file() or is_store(file)) and not written_by_us(file):
             found.append(file)
     return found
 
@@ -146,9 +165,15 @@ def _matches(pattern: str, failures: list[tuple[Path, str]]) -> list[tuple[Path,
     fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
     root = Path(*parts[:fixed])
     matches = (Path(match) for match in sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207 (may be absolute)
-    wanted = (file for file in matches if not any(map(is_junk, file.parts[fixed:])))
+    wanted = (file for file in matches if not any(map(is_junk, file.parts[fixed:])) and not _in_store(file, root))
     suffixes = IMAGE_SUFFIXES | (VIDEO_SUFFIXES & {Path(pattern).suffix.lower()})
     return [(file, root) for file in _pictures(wanted, failures, suffixes)]
+
+
+def _in_store(file: Path, root: Path) -> bool:
+    """Tell whether a file below a folder is part of a store there."""
+    between = list(file.parents)[: len(file.parts) - len(root.parts) - 1]
+    return any(map(is_store, between))
 
 
 def _masks_left(root: Path, images: int, others: int) -> str:
@@ -162,7 +187,7 @@ def _reason(path: Path) -> str:
     if path.is_dir():
         return (
             f"{path} holds no images (masks and overlays written by maskwright do not count): "
-            f"the suffixes known are {', '.join(sorted(IMAGE_SUFFIXES))}"
+            f"the suffixes known are {', '.join(sorted({*IMAGE_SUFFIXES, SUFFIX}))}"
         )
     if glob.has_magic(str(path)):
         return f"{path} matches no image: put the pattern in quotes, and check the folder before the first wildcard"

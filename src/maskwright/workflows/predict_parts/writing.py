@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Reading
+from maskwright.data.readers.arrays import require_room
 from maskwright.data.readers.pixel_size import pixel_size
 from maskwright.diagnosis.risk import Promise, image_risk
 from maskwright.inference import Predictor
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from maskwright.tasks import Block, Writer
     from maskwright.workflows.predict_parts.journal import Entries
     from maskwright.workflows.predict_parts.pictures import Picture
+    from maskwright.workflows.predict_parts.scan_run import OpenImage
     from maskwright.workflows.predict_parts.videos import Clip
     from maskwright.workflows.predict_request import PredictRequest
 
@@ -195,7 +197,7 @@ class Writing:
             if writer.write is not None:
                 writer.write(files[kind], image, result, classes)
             if writer.measure is not None:
-                scale = self.scale or (pixel_size(picture.image) if picture.given is None else None)
+                scale = self.scale or (pixel_size(picture.image, self.level or 0) if picture.given is None else None)
                 writer.measure(files[kind], image, result, classes, scale)
             if writer.locate is not None:
                 writer.locate(files[kind], image, result, classes, _place(picture, image))
@@ -231,8 +233,9 @@ class Writing:
 
     def _read(self, picture: Picture) -> Any:
         """Return an image; one that is too large for memory as its rows, if its objects are wanted and not its maps."""
-        if self.predictor.task.objects and self._is_large(picture):
-            return SlicedRows(opened(picture, self.predictor, self.level))
+        if self._is_large(picture) and (self.predictor.task.objects or self.level is not None):
+            rows = opened(picture, self.predictor, self.level)
+            return SlicedRows(rows) if self.predictor.task.objects else next(usable(picture, _whole(picture, rows)))
         try:
             if picture.given is not None:
                 return picture.read(Reading(self.predictor.card.nodata, self.predictor.card.upright))
@@ -243,6 +246,13 @@ class Writing:
     def _blocks(self, image: Any) -> Iterator[Block]:
         self.predictor.check(image)
         yield from self.predictor.blocks(image.source if isinstance(image, SlicedRows) else image)
+
+
+def _whole(picture: Picture, rows: OpenImage) -> Iterator[NDArray[Any]]:
+    """Yield an image that was opened to be read by rows, as one array."""
+    with closing(rows):
+        require_room(picture.image, rows.size, rows.channels * rows.dtype.itemsize)
+        yield rows.rows(0, rows.size[0])
 
 
 def _place(picture: Picture, image: Any) -> Georeference | None:
