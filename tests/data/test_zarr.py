@@ -58,7 +58,15 @@ def test_every_order_of_axes(tmp_path: Path, axes: str, version: int) -> None:
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize(
     "stored",
-    [GREY, RGB, np.moveaxis(RGB, 2, 0), GREY > 100, GREY.astype(np.float32) / 7, GREY.astype(np.int64), GREY.astype(">u2")],
+    [
+        GREY,
+        RGB,
+        np.moveaxis(RGB, 2, 0),
+        GREY > 100,
+        GREY.astype(np.float32) / 7,
+        GREY.astype(np.int64),
+        GREY.astype(">u2"),
+    ],
     ids=["grey", "rgb", "planes", "bool", "float", "int64", "big end first"],
 )
 def test_plain_arrays_are_read_as_npy_is(tmp_path: Path, stored: np.ndarray, version: int) -> None:
@@ -337,7 +345,9 @@ def test_damaged_metadata_is_an_error_of_ours(tmp_path: Path, data: st.DataObjec
         st.sampled_from([None, -1, 0, 1e400, 10**30, "", "x", "../x", True, [], [[]], {}, {"a": 1}, [None], [-1, 5]])
     )
     text = json.dumps(content)
-    file.write_text(data.draw(st.sampled_from([text, text[: len(text) // 2], ""])) if data.draw(st.booleans()) else text)
+    file.write_text(
+        data.draw(st.sampled_from([text, text[: len(text) // 2], ""])) if data.draw(st.booleans()) else text
+    )
     try:
         for level in (0, 1):
             ZarrRows(ImageRef(path), level).rows(0, 5)

@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import secrets
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,37 @@ def replacing(path: Path) -> Iterator[Path]:
                 temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `path`, which takes the name of `path` on success; an old folder there is removed.
+
+    No folder with its final name is ever incomplete. A kill while an old folder makes room may leave none.
+
+    Raises:
+        MaskwrightError: the folder cannot be written, or the disk is full.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _new_beside(path)
+        temporary.unlink()
+        temporary.mkdir()
+        yield temporary
+        for inner in [*temporary.rglob("*"), temporary]:
+            _flush(inner)
+        if path.exists():
+            old = path.replace(_name_beside(path))
+            temporary.replace(path)
+            shutil.rmtree(old)
+        else:
+            temporary.replace(path)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
 def remove_leftovers(paths: Iterable[Path]) -> None:
     """Remove what `replacing` left beside files whose writing was killed; nobody may be writing them now."""
     names: dict[Path, set[str]] = {}
@@ -91,7 +123,7 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
         for file in folder.glob(".*") if folder.is_dir() else ():
             match = _TEMPORARY.fullmatch(file.name)
             if match and match[1] in owners:
-                file.unlink(missing_ok=True)
+                shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
 
 
 def check_name(folder: Path, name: str) -> None:
@@ -146,10 +178,14 @@ def _new_beside(path: Path) -> Path:
 
     Its name tells whose it is, unless that is so long that the file system might not take more.
     """
-    owner = f"{path.name}." if len(os.fsencode(path.name)) <= _LONGEST_OWNER else ""
-    temporary = path.with_name(f".{owner}{secrets.token_hex(4)}{path.suffix}")
+    temporary = _name_beside(path)
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     return temporary
+
+
+def _name_beside(path: Path) -> Path:
+    owner = f"{path.name}." if len(os.fsencode(path.name)) <= _LONGEST_OWNER else ""
+    return path.with_name(f".{owner}{secrets.token_hex(4)}{path.suffix}")
 
 
 def _flush(path: Path) -> None:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.files import replacing, write_text
-from maskwright.data import features
+from maskwright.data import features, ngff
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw_objects, polygons
 from maskwright.ops.instance_maps import to_map
+from maskwright.ops.rows import ArrayRows
 from maskwright.tasks import outline_files
 from maskwright.tasks.coco_file import CocoFile
 from maskwright.tasks.measurements import write_measurements
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.classes import Classes
     from maskwright.core.instances import Instance, Instances
+    from maskwright.core.pixel_size import PixelSize
     from maskwright.data.features import Feature
     from maskwright.data.readers.geotiff import Georeference
 
@@ -41,10 +43,23 @@ def write_instances(path: Path, _image: NDArray[Any], result: Instances, _classe
     """
     import tifffile
 
-    ids = to_map(result, np.uint16 if len(result) <= np.iinfo(np.uint16).max else np.uint32)
+    ids = _ids(result)
     with replacing(path) as temporary:
         # Of the tags only the description is always near the start of the file, where the mark is looked for.
         tifffile.imwrite(temporary, ids, description=MARK, metadata=None, compression="zlib", predictor=True)
+
+
+def write_zarr(path: Path, _image: NDArray[Any], result: Instances, classes: Classes, scale: PixelSize | None) -> None:
+    """Write the same id map as an OME-NGFF label image, with the class and the score of each object."""
+    labels = [
+        ngff.Label(number, None, {"class": classes.names[entry.index], "score": round(entry.score, 4)})
+        for number, entry in enumerate(result.objects, start=1)
+    ]
+    ngff.write_labels(path, ArrayRows(_ids(result)), labels, scale)
+
+
+def _ids(result: Instances) -> NDArray[Any]:
+    return to_map(result, np.uint16 if len(result) <= np.iinfo(np.uint16).max else np.uint32)
 
 
 def write_overlay(path: Path, image: NDArray[Any], result: Instances, classes: Classes) -> None:
@@ -118,6 +133,7 @@ def _objects(result: Instances, _classes: Classes) -> Iterator[Feature]:
 
 WRITERS: dict[str, Writer] = {
     "instances": Writer("instances", ".tif", write=write_instances),
+    "zarr": Writer("instances", ".zarr", measure=write_zarr),
     "overlay": Writer("overlays", ".jpg", write=write_overlay),
     "coco": Writer("predictions.json", collect=_coco),
     "coco-polygons": Writer("predictions.json", collect=partial(_coco, as_polygons=True)),

@@ -23,6 +23,7 @@ from maskwright.ops.rows import ArrayRows
 from maskwright.tasks import label_scan, outline_files
 from maskwright.tasks.coco_file import CocoFile
 from maskwright.tasks.label_map import LabelMap
+from maskwright.tasks.scan import Scan
 from maskwright.tasks.writer import Writer
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.classes import Classes
+    from maskwright.core.pixel_size import PixelSize
     from maskwright.data.features import Feature
     from maskwright.tasks.block import Block
 
@@ -92,6 +94,11 @@ def _array_on_disk(path: Path, shape: tuple[int, ...]) -> NDArray[np.float16]:
     return array
 
 
+def write_zarr(path: Path, image: NDArray[Any], result: LabelMap, classes: Classes, scale: PixelSize | None) -> None:
+    """Write a label map (H, W) as an OME-NGFF label image."""
+    label_scan.write_zarr(path, Scan(ArrayRows(image), ArrayRows(result.labels), scale=scale), classes)
+
+
 def _coco(classes: Classes, *, as_polygons: bool = False) -> CocoFile:
     return CocoFile(classes, partial(LabelMap.regions, classes=classes), as_polygons=as_polygons)
 
@@ -107,6 +114,7 @@ def _outlines(kind: str, suffix: str) -> Writer:
 
 WRITERS: dict[str, Writer] = {
     "mask": Writer("masks", ".png", write=write_mask, scan=label_scan.write_mask, scan_suffix=".tif"),
+    "zarr": Writer("masks", ".zarr", measure=write_zarr, scan=label_scan.write_zarr, scan_suffix=".zarr"),
     "overlay": Writer("overlays", ".jpg", write=write_overlay, scan=label_scan.write_overlay, scan_suffix=".jpg"),
     "probabilities": Writer("probabilities", ".npz", stream=probability_file),
     "coco": Writer("predictions.json", collect=_coco, confidence=True),

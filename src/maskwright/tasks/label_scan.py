@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.files import replacing
+from maskwright.data import ngff
 from maskwright.data.cog import ASCII, DOUBLE, SHORT, Tag, write_cog
 from maskwright.data.readers.geotiff import KEYS, TEXTS
 from maskwright.data.results import MARK, OVERLAY_SIDE, write_jpeg
@@ -32,6 +33,13 @@ def write_mask(path: Path, scan: Scan, classes: Classes) -> None:
         extra += [Tag(code, kinds.get(code, DOUBLE), values) for code, values in scan.place.tags.items()]
     with replacing(path) as temporary:
         write_cog(temporary, scan.labels, classes.palette(), described, extra)
+
+
+def write_zarr(path: Path, scan: Scan, classes: Classes) -> None:
+    """Write a label map as an OME-NGFF label image: values are class indices; `IGNORE` is transparent."""
+    colored = zip(classes.names, classes.colors, strict=True)
+    labels = [ngff.Label(index, color, {"class": name}) for index, (name, color) in enumerate(colored)]
+    ngff.write_labels(path, scan.labels, [*labels, ngff.Label(IGNORE, (0, 0, 0, 0), {"class": None})], scan.scale)
 
 
 def write_overlay(path: Path, scan: Scan, classes: Classes) -> None:

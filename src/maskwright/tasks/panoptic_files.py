@@ -137,6 +137,11 @@ def measure(
     write_measurements(path, image, result.objects, classes, pixel_size)
 
 
+def write_zarr(path: Path, image: NDArray[Any], result: PanopticMap, classes: Classes, scale: PixelSize | None) -> None:
+    """Write the ids of segments as an OME-NGFF label image."""
+    instance_files.write_zarr(path, image, segments_of(result, classes), classes, scale)
+
+
 def _coco(classes: Classes) -> CocoFile:
     return CocoFile(classes, _objects)
 
@@ -148,6 +153,7 @@ def _objects(result: PanopticMap) -> Instances:
 WRITERS: dict[str, Writer] = {
     "panoptic": Writer(FOLDER, ".png", write=write_panoptic, along="panoptic-json"),
     "panoptic-json": Writer(f"{FOLDER}.json", collect=PanopticFile),
+    "zarr": Writer(FOLDER, ".zarr", measure=write_zarr),
     "overlay": Writer("overlays", ".jpg", write=write_overlay),
     "mask": Writer("masks", ".png", write=write_mask),
     "instances": Writer("instances", ".tif", write=write_instances),

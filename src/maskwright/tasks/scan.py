@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from maskwright.core.pixel_size import PixelSize
     from maskwright.data.readers.geotiff import Georeference
     from maskwright.ops.rows import RowSource
 
@@ -16,8 +17,10 @@ class Scan(NamedTuple):
         image: read by rows.
         labels: its label map uint8 (H, W, 1), read by rows.
         place: where on Earth it lies, if its file says so.
+        scale: size of a pixel, if anybody knows it.
     """
 
     image: RowSource
     labels: RowSource
     place: Georeference | None = None
+    scale: PixelSize | None = None

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import ImageRef
     from maskwright.data.readers.zarr_store import Layout
 
-_ERRORS = (*ERRORS, lzma.LZMAError, EOFError, AttributeError, AssertionError, NotImplementedError)
+_ERRORS = (*ERRORS, lzma.LZMAError, EOFError, ArithmeticError, AttributeError, AssertionError, NotImplementedError)
 _CUT = ("truncated", "incomplete", "cannot reshape", "buffer", "not enough", "end of")
 _CODECS = frozenset(
     {"bytes", "transpose", "sharding_indexed", "blosc", "gzip", "zlib", "zstd", "bz2", "lzma", "lz4", "packbits"}

@@ -9,6 +9,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Reading
 from maskwright.data.readers import read_image
 from maskwright.data.readers.geotiff import georeference
+from maskwright.data.readers.pixel_size import pixel_size
 from maskwright.data.readers.tiff_file import TiffImage
 from maskwright.data.readers.tiff_rows import TiffRows
 from maskwright.data.readers.zarr_image import ZarrRows
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from maskwright.core.pixel_size import PixelSize
     from maskwright.core.records import ImageRef
     from maskwright.data.readers.geotiff import Georeference
     from maskwright.inference import Predictor
@@ -96,6 +98,7 @@ def predict_scan(
     parts: Path,
     on_share: Callable[[float], None],
     level: int | None = None,
+    scale: PixelSize | None = None,
 ) -> ScanResult:
     """Predict a scan, or the rest of one whose prediction was interrupted, and write its files.
 
@@ -106,6 +109,7 @@ def predict_scan(
         parts: folder for finished rows; it is removed when all files are written.
         on_share: gets the share of the rows that are done.
         level: of a pyramid; None for the largest.
+        scale: size of a pixel; None for what the file says.
 
     Raises:
         Unusable: the image cannot be read, or does not fit the model.
@@ -122,9 +126,10 @@ def predict_scan(
         if bands.end < height:
             blocks = usable(picture, tiled.blocks(source, bands.end))
             fill(bands, blocks, lambda row: on_share(min(row / height, 0.999)))
+        scale = scale or pixel_size(picture.image, level or 0)
         for path, writer in writers.items():
             assert writer.scan is not None
-            writer.scan(path, Scan(source, bands, source.place), predictor.classes)
+            writer.scan(path, Scan(source, bands, source.place, scale), predictor.classes)
     finally:
         source.close()
     counts = bands.counts()

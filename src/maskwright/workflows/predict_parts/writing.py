@@ -144,7 +144,7 @@ class Writing:
         if self._is_scan(picture):
             writers = {files[kind]: writer for kind, writer in self.kinds.items()}
             parts = self.out / picture.name.with_name(f".{picture.name.name}.parts")
-            done = predict_scan(picture, self.predictor, writers, parts, on_share, self.level)
+            done = predict_scan(picture, self.predictor, writers, parts, on_share, self.level, self.scale)
             return Done(Predicted(picture.image.path, files, done.summary), {}, done.notes)
         image = self._read(picture)
         promise = Promise(self.predictor.card.channels)
