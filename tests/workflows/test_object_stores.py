@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,18 +11,20 @@ import pytest
 from PIL import Image
 from torch import nn
 
+from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import check_folder
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.inference import Predictor
+from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows.predict import predict
-from maskwright.workflows.predict_parts import object_stores
+from maskwright.workflows.predict_parts import destinations, object_stores, writing
 from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 moto_server = pytest.importorskip("moto.server")
 boto3 = pytest.importorskip("boto3")
@@ -120,6 +123,160 @@ def test_no_server(tmp_path: Path, store: Any, predictor: Predictor, monkeypatch
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(MaskwrightError, match=r"s3://scans/a.png cannot be read"):
         predict(predictor, ["s3://scans/a.png"], tmp_path, PredictRequest())
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("s3://scans/z/x.zarr", ["x"]),
+        ("s3://scans/z/x.zarr/", ["x"]),
+        ("s3://scans/z/plain", ["plain"]),
+        ("s3://scans/z", ["a", "plain", "x"]),
+        ("s3://scans/z/*.zarr", ["x"]),
+    ],
+)
+def test_stores_in_a_store(tmp_path: Path, store: Any, predictor: Predictor, source: str, names: list[str]) -> None:
+    pytest.importorskip("zarr")
+    from tests.data.stores import array
+
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 70, 3), dtype=np.uint8)
+    for name in ("x.zarr", "plain"):
+        place = array(tmp_path / name, pixels)
+        for file in filter(Path.is_file, place.rglob("*")):
+            store.upload_file(str(file), "scans", f"z/{file.relative_to(tmp_path).as_posix()}")
+    store.copy_object(Bucket="scans", Key="z/a.png", CopySource="scans/a.png")
+    result = predict(predictor, [source], tmp_path / "out", PredictRequest())
+    assert not result.failures
+    assert [file.stem for file in result.outputs] == names
+    if "x" in names:
+        found = next(image for image in result.images if image.files["mask"].stem == "x")
+        assert str(found.source) == "s3://scans/z/x.zarr"
+        np.testing.assert_array_equal(np.asarray(Image.open(found.files["mask"])), predictor.result(pixels).labels)
+
+
+def keys(store: Any, prefix: str) -> list[str]:
+    listed = store.list_objects_v2(Bucket="scans", Prefix=prefix)
+    return sorted(entry["Key"].removeprefix(f"{prefix}/") for entry in listed.get("Contents", []))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    classes = CardClasses.of(Classes.named(["one", "two"]))
+    plan = PredictPlan(tile=(64, 64))
+    card = Card(model=ModelPlan(name="swiftnet"), classes=classes, data=DataPlan(), predict=plan)
+    bundle.save(tmp_path / "run/model.safetensors", models.create("swiftnet", classes=2), card)
+    return tmp_path / "run"
+
+
+KINDS = ["mask", "zarr", "coco"]
+
+
+def test_results_in_a_store(tmp_path: Path, store: Any, run: Path) -> None:
+    request = PredictRequest(KINDS, reject=0.9)
+    result = predict(run, ["s3://scans/more"], "s3://scans/one", request)
+    here = predict(run, ["s3://scans/more"], tmp_path / "out", request)
+    wanted = {path.relative_to(tmp_path / "out").as_posix(): path for path in (tmp_path / "out").rglob("*")}
+    wanted = {name: path for name, path in wanted.items() if path.is_file()}
+    assert keys(store, "one") == sorted(wanted)
+    for name, path in wanted.items():
+        if name != "risk.csv":  # which names the copies
+            assert store.get_object(Bucket="scans", Key=f"one/{name}")["Body"].read() == path.read_bytes(), name
+    assert "s3://scans/one/masks/b.png" in list(map(str, result.outputs))
+    assert str(result.images[0].files["zarr"]) == "s3://scans/one/masks/b.zarr"
+    assert len(result.outputs) == len(here.outputs)
+    again = predict(run, ["s3://scans/more"], "s3://scans/one/", request)  # results of ours may be replaced
+    assert len(again.outputs) == len(here.outputs)
+    assert keys(store, "one") == sorted(wanted)
+
+
+def test_no_more_than_one_image_lies_here(store: Any, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+    take = destinations.StoreFolder.take
+
+    def watching(place: destinations.StoreFolder) -> None:
+        held.append(len(list(place._whole())))
+        take(place)
+
+    monkeypatch.setattr(destinations.StoreFolder, "take", watching)
+    predict(run, ["s3://scans/more"], "s3://scans/few", PredictRequest(["mask"]))
+    assert held == [1, 1, 0]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_prediction_into_a_store_goes_on(
+    store: Any, run: Path, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    predicted = []
+    predict_one = writing.Writing.run
+
+    def dying(self: writing.Writing, picture: Any, on_share: Any) -> Any:
+        if predicted:
+            raise KeyboardInterrupt
+        predicted.append(str(picture.name))
+        return predict_one(self, picture, on_share)
+
+    monkeypatch.setattr(writing.Writing, "run", dying)
+    where = f"goes-on-{changed}"
+    with pytest.raises(KeyboardInterrupt):
+        predict(run, ["s3://scans/more"], f"s3://scans/{where}", PredictRequest(KINDS))
+    there = keys(store, where)
+    assert ".maskwright-progress.jsonl" in there
+    assert "masks/b.png" in there
+    assert "masks/c.png" not in there
+    if changed:
+        store.delete_object(Bucket="scans", Key=f"{where}/masks/b.zarr/.zgroup")
+
+    def counted(self: writing.Writing, picture: Any, on_share: Any) -> Any:
+        predicted.append(str(picture.name))
+        return predict_one(self, picture, on_share)
+
+    monkeypatch.setattr(writing.Writing, "run", counted)
+    result = predict(run, ["s3://scans/more"], f"s3://scans/{where}", PredictRequest(KINDS, resume=True))
+    assert predicted == (["b", "b", "c"] if changed else ["b", "c"])
+    assert len(result.images) == 2
+    there = keys(store, where)
+    assert ".maskwright-progress.jsonl" not in there
+    assert {"masks/b.png", "masks/c.png", "masks/b.zarr/.zgroup", "predictions.json"} < set(there)
+
+
+def test_the_journal_goes_there_now_and_then(store: Any, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(destinations, "JOURNAL_SECONDS", 0.0)
+    seen = []
+    monkeypatch.setattr(destinations.StoreFolder, "take_journal", lambda place: seen.append(1))
+    predict(run, ["s3://scans/more"], "s3://scans/often", PredictRequest(["mask"]))
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("key", ["masks/b.png", "masks/b.zarr/.zattrs", "masks/b.zarr/0/0/0"])
+def test_what_is_not_ours_in_a_store_stays(store: Any, run: Path, key: str) -> None:
+    where = f"theirs-{key.replace('/', '-')}"
+    store.put_object(Bucket="scans", Key=f"{where}/{key}", Body=b"theirs")
+    name = "b.png" if key.endswith("png") else "b.zarr"
+    with pytest.raises(MaskwrightError, match=rf"s3://scans/{where}/masks/{name} exists and was not written by"):
+        predict(run, ["s3://scans/more"], f"s3://scans/{where}", PredictRequest(["mask", "zarr"]))
+    assert keys(store, where) == [key]
+
+
+def test_a_bucket_that_takes_nothing(store: Any, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import s3fs
+
+    with pytest.raises(MaskwrightError, match=r"s3://no-such-bucket/x does not exist"):
+        predict(run, ["s3://scans/a.png"], "s3://no-such-bucket/x", PredictRequest())
+
+    def refusing(*_: Any, **__: Any) -> None:
+        raise PermissionError("Access Denied")
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "put_file", refusing)
+    with pytest.raises(MaskwrightError, match=r"s3://scans/x is refused by its store.*AWS_ACCESS_KEY_ID"):
+        predict(run, ["s3://scans/a.png"], "s3://scans/x", PredictRequest())
+
+
+def test_what_cannot_go_to_a_store(tmp_path: Path, store: Any, run: Path) -> None:
+    with pytest.raises(MaskwrightError, match=r"`out` s3://scans/x lies in a store: name a folder"):
+        predict(run, ["s3://scans/a.png"], "s3://scans/x", PredictRequest(on="ray"))
+    with pytest.raises(MaskwrightError, match="where only predict writes: name a folder"):
+        check_folder(Path("s3://scans/x"))
 
 
 def test_a_missing_package(tmp_path: Path, predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 MOST_RISKY = 3
 
 
-def show_outcome(terminal: Terminal, result: PredictResult, out: Path, done: str, said: Sequence[str] = ()) -> int:
+def show_outcome(
+    terminal: Terminal, result: PredictResult, out: str | Path, done: str, said: Sequence[str] = ()
+) -> int:
     """Print notes, failures and the number of images, or the JSON document, and return the exit code.
 
     Args:

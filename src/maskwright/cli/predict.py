@@ -11,24 +11,25 @@ from maskwright.cli.options import AsJson, Device, Engine, OutputStride, Postpro
 from maskwright.cli.outcome import show_outcome
 from maskwright.cli.standard_input import with_standard_input
 from maskwright.cli.terminal import Terminal
+from maskwright.core.paths import is_remote
 
 Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Images, folders of images, quoted globs, videos, camera:0, .txt lists of these, or - for an image on "
-        "standard input.",
+        help="Images, Zarr stores, folders of these, quoted globs, videos, camera:0, .txt lists of these, or - for an "
+        "image on standard input.",
         show_default=False,
     ),
 ]
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
+Out = Annotated[str, typer.Option(metavar="DIR", help="Folder for the results, or s3://BUCKET/PREFIX.")]
 Save = Annotated[
     str | None,
     typer.Option(
         metavar="KINDS",
-        help="What to write, separated by commas: mask, overlay, probabilities, coco, coco-polygons, geojson, "
-        "gpkg; of objects: instances, overlay, coco, coco-polygons, geojson, gpkg, measurements; of things and stuff: "
-        "panoptic, panoptic-json, overlay, mask, instances, coco, geojson, gpkg, measurements; of edges: thin, "
+        help="What to write, separated by commas: mask, zarr, overlay, probabilities, coco, coco-polygons, geojson, "
+        "gpkg; of objects: instances, zarr, overlay, coco, coco-polygons, geojson, gpkg, measurements; of things and "
+        "stuff: panoptic, panoptic-json, zarr, overlay, mask, instances, coco, geojson, gpkg, measurements; of edges: thin, "
         "strength, geojson, svg, overlay.  "
         "[default: the first]",
     ),
@@ -47,7 +48,7 @@ Level = Annotated[
     typer.Option(
         "--level",
         metavar="N",
-        help="Level of a pyramid (OME-TIFF, whole-slide image) to predict; 0 is the largest.  [default: 0]",
+        help="Level of a pyramid (OME-TIFF, OME-Zarr, whole-slide image) to predict; 0 is the largest.  [default: 0]",
         show_default=False,
     ),
 ]
@@ -87,7 +88,7 @@ On = Annotated[
 def predict(
     run: Run,
     sources: Sources,
-    out: Out = Path("predictions"),
+    out: Out = "predictions",
     save: Save = None,
     device: Device = "auto",
     fast: Fast = False,
@@ -111,7 +112,7 @@ def predict(
     """
     from maskwright.workflows.runs.preflight import check_model
 
-    check_model(run, out=out)
+    check_model(run, out=None if is_remote(out) else Path(out))
     from maskwright.workflows.predict import opened
     from maskwright.workflows.predict import predict as segment
     from maskwright.workflows.predict_parts.journal import interrupted

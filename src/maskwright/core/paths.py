@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from maskwright.core.errors import MaskwrightError
 
@@ -31,6 +31,11 @@ def path_of(value: Any, key: str, what: str) -> Path:
         raise MaskwrightError(
             f"`{key}` is {shown}, and it must be a path (text or pathlib.Path): give {what}"
         ) from None
+
+
+def is_remote(place: object) -> TypeGuard[str]:
+    """Tell whether a place lies in an object store."""
+    return isinstance(place, str) and place.startswith("s3://")
 
 
 def existing(root: Path, key: str | None = None) -> Path:
@@ -65,8 +70,10 @@ def check_folder(out: Path) -> None:
     """Refuse a place where no folder can be or be made.
 
     Raises:
-        MaskwrightError: it is a file, or lies below one.
+        MaskwrightError: it is a file, lies below one, or is the address of an object store.
     """
+    if out.parts[:1] == ("s3:",):
+        raise MaskwrightError(f"`out` {out} lies in an object store, where only predict writes: name a folder")
     if out.exists() and not out.is_dir():
         raise MaskwrightError(f"`out` {out} is a file: name a folder")
     _check_above(out)

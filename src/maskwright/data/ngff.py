@@ -118,7 +118,7 @@ class _Level:
         rows = np.concatenate(self._held)
         self._held, self._rows = [], 0
         if self._below is not None:
-            self._below.add(rows[::2, ::2])  # the number of rows is even, but for the last
+            self._below.add(np.ascontiguousarray(rows[::2, ::2]))  # the number of rows is even, but for the last
         folder = self._folder / str(self._written)
         folder.mkdir()
         self._written += 1

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MARK = "maskwright-prediction"
 TABLE_HEAD = "id,class,score,touches_border,"
 REGION_TABLE_HEAD = "label,area,centroid_y,centroid_x,"
+RISK_TABLE_HEAD = "image,page,risk,rejected"
 """A table has no place for the mark: its first columns are the mark."""
 STORE_FILE = ".zattrs"
 OVERLAY_SIDE = 8192  # longer pictures are made smaller: an overlay is there to be looked at
@@ -28,15 +29,20 @@ def written_by_us(path: Path) -> bool:
 
     The mark of a Zarr store lies in its attributes.
     """
-    heads = TABLE_HEAD.encode(), REGION_TABLE_HEAD.encode()
     path = path / STORE_FILE if path.is_dir() else path
     try:
         with path.open("rb") as stream:
             head = stream.read(4096)
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - 64))
-            return MARK.encode() in head + stream.read() or head.startswith(heads)
+            return is_marked(head, stream.read())
     except OSError:
         return False  # whoever reads the file for its content will say what is wrong with it
+
+
+def is_marked(head: bytes, tail: bytes) -> bool:
+    """Tell whether a file is a result of maskwright, by its first 4096 and its last 64 bytes."""
+    heads = (TABLE_HEAD, REGION_TABLE_HEAD, RISK_TABLE_HEAD)
+    return MARK.encode() in head + tail or head.startswith(tuple(table.encode() for table in heads))
 
 
 def overlay_step(size: tuple[int, ...]) -> int:

@@ -164,7 +164,7 @@ def predict(
         sources: images, folders, globs or lists; or arrays (H, W) or (H, W, C), whose results are called `array-1`,
             `array-2`, ... in their order.
         request: what to write and how; None for one made of `fields`.
-        out: folder for what is written.
+        out: folder for what is written, also on S3.
         on_progress: called with (images done, images in all); 2.25 means a quarter of the third image is done.
         **fields: of a `PredictRequest`, instead of `request`: `save=["mask", "overlay"]`, `device="cpu"`.
 
@@ -174,7 +174,7 @@ def predict(
     return predicting.predict(
         run if isinstance(run, Predictor) else path_of(run, "run", MODEL),
         _several(sources),
-        Path(out),
+        out,
         request_of(PredictRequest, request, fields),
         on_progress,
     )

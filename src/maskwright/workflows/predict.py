@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import remove_leftovers
+from maskwright.core.paths import is_remote
 from maskwright.core.text import plural
 from maskwright.inference import Predictor
 from maskwright.inference.opening import AUTO
+from maskwright.workflows.predict_parts.destinations import destination
 from maskwright.workflows.predict_parts.journal import Done, Journal, setup_of
 from maskwright.workflows.predict_parts.kinds import checked_kinds
-from maskwright.workflows.predict_parts.object_stores import is_remote, local_copies
+from maskwright.workflows.predict_parts.object_stores import local_copies
 from maskwright.workflows.predict_parts.rejection import NAME as TABLE
 from maskwright.workflows.predict_parts.rejection import rejected, write_table
-from maskwright.workflows.predict_parts.results import Failure, PredictResult, make_room
+from maskwright.workflows.predict_parts.results import Failure, PredictResult
 from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.predict_parts.spread import Work, spread
 from maskwright.workflows.predict_parts.videos import apart, check_options, predict_video, present
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnShare
     from maskwright.core.reject import Reject
     from maskwright.inference.opening import Loaded
+    from maskwright.workflows.predict_parts.destinations import Folder
     from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.results import PredictedVideo
     from maskwright.workflows.predict_parts.spread import Outcome
@@ -79,8 +82,8 @@ def predict(
     Args:
         run_or_bundle: folder of a run, or a model file; or a loaded model, which keeps its device and precision.
         sources: image files, folders (searched recursively) and globs, also on S3; lists, videos and pictures.
-        out: folder for the results: `masks/`, `overlays/`, `predictions.json`, ... Results keep the paths of their
-            images below the sources.
+        out: folder for the results, also on S3: `masks/`, `overlays/`, `predictions.json`, ... Results keep the paths of
+            their images below the sources.
         request: what to write, and how.
         on_progress: called with (images done, images in all); the first number may be a fraction: 2.25 means that a
             quarter of the third image is done.
@@ -97,27 +100,49 @@ def predict(
     predictor = run_or_bundle
     if not isinstance(predictor, Predictor):
         predictor = Predictor.load(predictor, request.device, fast=request.fast)
+    checked_kinds(request, predictor.task.writers)
+    with destination(out, request) as place:
+        if any(is_remote(source) for source in sources):
+            with local_copies(sources) as copies:
+                result = _predict(predictor, copies.sources, place, request, on_progress, on_note)
+            result = copies.named(result)
+        else:
+            result = _predict(predictor, sources, place, request, on_progress, on_note)
+        place.end()
+        return place.named(result)
+
+
+def _predict(
+    predictor: Predictor,
+    sources: Sequence[str | Path | Picture],
+    place: Folder,
+    request: PredictRequest,
+    on_progress: OnShare | None,
+    on_note: Callable[[str], None] | None,
+) -> PredictResult:
+    """Predict images of this machine; see `predict`."""
     kinds = checked_kinds(request, predictor.task.writers)
-    if any(is_remote(source) for source in sources):
-        with local_copies(sources) as copies:
-            return copies.named(predict(predictor, copies.sources, out, request, on_progress, on_note))
     found, missing, notes = find_images(sources, predictor.card.data.channels)
     if not found:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
     pictures, clips = apart(found)
     check_options(request, clips, predictor.card)
-    writing = Writing(predictor, Path(out), kinds, request.scale, request.level)
+    writing = Writing(predictor, place.folder, kinds, request.scale, request.level)
     files = [file for clip in clips for file in present(clip.files(writing.out, kinds))]
-    _make_room(writing, pictures, files if request.reject is None else [*files, writing.out / TABLE])
+    others = files if request.reject is None else [*files, writing.out / TABLE]
+    place.make_room(
+        [*(file for each in pictures for file in writing.files(each).values()), *others, *writing.collectors]
+    )
     kept = len(pictures) > 1 and all(picture.given is None for picture in pictures)
-    journal = _journal(predictor, writing, request, on_note) if kept else None
+    journal = _journal(writing, place, request, on_note) if kept else None
     report = on_progress or (lambda _done, _total: None)
-    outcomes = _outcomes(pictures, writing, request, journal, lambda done, _: report(done, len(found)))
+    steps = _Steps(writing, place, journal)
+    outcomes = _outcomes(pictures, steps, request, lambda done, _: report(done, len(found)))
     failures = [*(Failure(*each) for each in missing), *(each for each in outcomes if isinstance(each, Failure))]
     finished = [outcome for outcome in outcomes if isinstance(outcome, Done)]
     entries = [done.entries for done in finished]
     jobs = [(clip, writing.video_job(clip, request, entries)) for clip in clips]
-    videos, broken = _videos(jobs, lambda done: report(len(pictures) + done, len(found)))
+    videos, broken = _videos(jobs, place, lambda done: report(len(pictures) + done, len(found)))
     failures += broken
     outputs = [file for done in finished for file in done.predicted.files.values()]
     outputs += [*(file for video in videos for file in video.files.values()), *writing.finish(entries)]
@@ -126,12 +151,6 @@ def predict(
     notes += (*(note for done in finished for note in done.notes), *(() if predictor.card.upright else (_STORED,)))
     result = PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
     return result if request.rejection is None else _judged(result, request.rejection, writing.out)
-
-
-def _make_room(writing: Writing, pictures: Sequence[Picture], others: Sequence[Path]) -> None:
-    """Prepare the places of all files that will be written."""
-    files = [file for each in pictures for file in writing.files(each).values()]
-    make_room(writing.out, [*files, *others, *writing.collectors])
 
 
 def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:
@@ -150,7 +169,7 @@ def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:
 
 
 def _videos(
-    jobs: Sequence[tuple[Clip, VideoJob]], on_done: Callable[[float], None]
+    jobs: Sequence[tuple[Clip, VideoJob]], place: Folder, on_done: Callable[[float], None]
 ) -> tuple[list[PredictedVideo], list[Failure]]:
     """Predict one video after the other; `on_done` gets how many are done, as a fraction within one."""
     found, failures = [], []
@@ -158,6 +177,7 @@ def _videos(
         video, reasons = predict_video(clip, job, partial(_within, on_done, number))
         found += [] if video is None else [video]
         failures += [Failure(clip.path, reason) for reason in reasons]
+        place.take()
         on_done(number + 1)
     return found, failures
 
@@ -166,10 +186,19 @@ def _within(on_done: Callable[[float], None], number: int, share: float) -> None
     on_done(number + share)
 
 
+class _Steps(NamedTuple):
+    """What each image goes through: it is predicted, its results go to their place, and the journal says so."""
+
+    writing: Writing
+    place: Folder
+    journal: Journal | None
+
+
 def _outcomes(
-    pictures: Sequence[Picture], writing: Writing, request: PredictRequest, journal: Journal | None, report: OnShare
+    pictures: Sequence[Picture], steps: _Steps, request: PredictRequest, report: OnShare
 ) -> list[Done | Failure]:
     """Return what became of each image: of those in the journal, what it says."""
+    writing, place, journal = steps
     known = {} if journal is None else {each.name: done for each in pictures if (done := journal.finished(each))}
     found: dict[PurePosixPath, Done | Failure] = dict(known)
     left = [picture for picture in pictures if picture.name not in known]
@@ -177,11 +206,12 @@ def _outcomes(
         remove_leftovers(file for picture in left for file in writing.files(picture).values())
     report(len(known), len(pictures))
     if request.on is None:
-        steps = _one_by_one(left, writing, lambda share: report(len(found) + share, len(pictures)))
+        outcomes = _one_by_one(left, writing, lambda share: report(len(found) + share, len(pictures)))
     else:
-        steps = _on_ray(left, writing)
-    for picture, outcome in steps:
+        outcomes = _on_ray(left, writing)
+    for picture, outcome in outcomes:
         found[picture.name] = outcome
+        place.take()
         if journal is not None and isinstance(outcome, Done):
             journal.add(picture, outcome)
         report(len(found), len(pictures))
@@ -209,13 +239,14 @@ def _on_ray(pictures: Sequence[Picture], writing: Writing) -> Iterator[Outcome]:
 
 
 def _journal(
-    predictor: Predictor, writing: Writing, request: PredictRequest, on_note: Callable[[str], None] | None
+    writing: Writing, place: Folder, request: PredictRequest, on_note: Callable[[str], None] | None
 ) -> Journal | None:
     """Open the journal; a model that only this process knows has none."""
+    predictor = writing.predictor
     if predictor.loaded is None and not request.resume:
         return None
     setup = setup_of(_loaded(predictor, "resume"), request, writing.kinds)
-    journal = Journal(writing.out, setup, resume=request.resume)
+    journal = Journal(writing.out, setup, resume=request.resume, holds=place.holds)
     if journal.dropped and on_note is not None:
         images = plural(journal.dropped, "image")
         on_note(

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_error, write_text
+from maskwright.core.paths import is_remote
 from maskwright.workflows.predict_parts.results import Predicted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
     from maskwright.inference.opening import Loaded
     from maskwright.workflows.predict_parts.pictures import Picture
@@ -40,6 +41,7 @@ class Journal:
         out: folder of the results, which exists.
         setup: everything that the results depend on but the images, see `setup_of`.
         resume: go on with what the file says; otherwise begin anew.
+        holds: tells whether a file is there.
 
     Attributes:
         dropped: how many images an interrupted prediction of this setup had finished, if this one begins anew.
@@ -48,7 +50,8 @@ class Journal:
         MaskwrightError: the file is of another setup or no journal, or cannot be read or written.
     """
 
-    def __init__(self, out: Path, setup: str, *, resume: bool) -> None:
+    def __init__(self, out: Path, setup: str, *, resume: bool, holds: Callable[[Path], bool] = Path.exists) -> None:
+        self._holds = holds
         self._path, self._out, self._setup = out / NAME, out, setup
         self._lines: dict[str, dict[str, Any]] = {}
         self.dropped = 0
@@ -67,7 +70,7 @@ class Journal:
         if line is None or line["stamp"] != picture.image.stamp():
             return None
         files = {kind: self._out / name for kind, name in line["files"].items()}
-        if not all(file.is_file() for file in files.values()):
+        if not all(map(self._holds, files.values())):
             return None
         found = Predicted(picture.image.path, files, line["summary"], picture.image.page, line["risk"])
         return Done(found, line["entries"])
@@ -127,9 +130,11 @@ class Journal:
             stream.truncate(len(whole))
 
 
-def interrupted(out: Path) -> str:
+def interrupted(out: str | Path) -> str:
     """Say that a prediction was interrupted, and how it goes on, if a journal in its folder lets it."""
-    return "interrupted" + (": the same command with `resume` goes on" if (out / NAME).exists() else "")
+    return "interrupted" + (
+        ": the same command with `resume` goes on" if is_remote(out) or Path(out, NAME).exists() else ""
+    )
 
 
 def setup_of(loaded: Loaded, request: PredictRequest, kinds: Iterable[str]) -> str:

@@ -7,30 +7,28 @@ but the requests for the objects that the user names.
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.optional import optional
+from maskwright.core.paths import is_remote
 from maskwright.data.readers import IMAGE_SUFFIXES
+from maskwright.data.readers.zarr_store import MARKERS, SUFFIX
 from maskwright.workflows.predict_parts.results import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from maskwright.workflows.predict_parts.pictures import Picture
-    from maskwright.workflows.predict_parts.results import PredictResult
+    from maskwright.workflows.predict_parts.results import Predicted, PredictResult
 
 _PACKAGES = {"s3": ("s3fs", "s3")}
 """Kind of store -> the package that reads it, and our extra for it."""
 _REFUSED = ("403", "AccessDenied", "Access Denied", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch")
-
-
-def is_remote(source: object) -> TypeGuard[str]:
-    """Tell whether a source lies in an object store."""
-    return isinstance(source, str) and source.partition("://")[0] in _PACKAGES and "://" in source
 
 
 class Copies:
@@ -51,15 +49,7 @@ class Copies:
 
     def named(self, result: PredictResult) -> PredictResult:
         """Return the result with the places in the store instead of those of the copies."""
-        failures = [Failure(Path(self._named(str(each.path))), self._named(each.reason)) for each in result.failures]
-        images = tuple(replace(each, source=Path(self._named(str(each.source)))) for each in result.images)
-        notes = tuple(self._named(note) for note in result.notes)
-        return replace(result, failures=failures, images=images, notes=notes)
-
-    def _named(self, text: str) -> str:
-        for place, origin in self._origins.items():
-            text = text.replace(place, origin)
-        return text
+        return renamed(result, self._origins)
 
     def _copy(self, url: str, folder: Path) -> None:
         """Copy the images of one source into a folder of their own.
@@ -68,39 +58,106 @@ class Copies:
             MaskwrightError: the store cannot be read, or holds no such image.
         """
         kind = url.partition("://")[0]
-        optional(*_PACKAGES[kind])
-        from fsspec.core import url_to_fs
-
-        with _explained(url):
-            store, path = url_to_fs(url)
+        with explained(url):
+            store, path = opened_store(url)
             objects, root = _listed(store, path)
             if not objects:
                 raise MaskwrightError(f"{url} holds no image, or does not exist: check the name of the bucket")
             self._origins[str(folder)] = f"{kind}://{root}"
-            for name in objects:
+            for name, changed in objects.items():
                 place = folder / PurePosixPath(name).relative_to(root)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 store.get_file(name, str(place))
-        self.sources.append(folder if len(objects) > 1 else place)
+                if changed is not None:  # a prediction that goes on compares it
+                    os.utime(place, (changed.timestamp(), changed.timestamp()))
+        self.sources.append(place if list(objects) == [path] else folder)
 
 
-def _listed(store: Any, path: str) -> tuple[list[str], str]:
-    """Return the objects that a path, a folder or a pattern means, and the folder that they lie in."""
+def opened_store(url: str) -> tuple[Any, str]:
+    """Return the file system of a store, as fsspec gives it, and the path in it.
+
+    Raises:
+        MaskwrightError: the package for such a store is missing.
+    """
+    optional(*_PACKAGES[url.partition("://")[0]])
+    from fsspec.core import url_to_fs
+
+    store, path = url_to_fs(url)
+    store.invalidate_cache()  # what another program has changed since is asked for again
+    return store, str(path)
+
+
+def renamed(result: PredictResult, origins: Mapping[str, str]) -> PredictResult:
+    """Return a result with other names for folders: those in a store instead of those of this machine."""
+
+    def text(old: str) -> str:
+        for place, origin in sorted(origins.items(), reverse=True):  # DIR/10 before DIR/1
+            old = old.replace(place, origin)
+        return old
+
+    def path(old: Path) -> Path:
+        new = text(str(old))
+        return StorePath(new) if new != str(old) else old
+
+    def files(old: dict[str, Path]) -> dict[str, Path]:
+        return {kind: path(file) for kind, file in old.items()}
+
+    def images(old: Iterable[Predicted]) -> tuple[Predicted, ...]:
+        return tuple(replace(each, source=path(each.source), files=files(each.files)) for each in old)
+
+    return replace(
+        result,
+        outputs=tuple(map(path, result.outputs)),
+        failures=[Failure(path(each.path), text(each.reason)) for each in result.failures],
+        images=images(result.images),
+        notes=tuple(map(text, result.notes)),
+        videos=tuple(replace(each, source=path(each.source), files=files(each.files)) for each in result.videos),
+        rejected=None if result.rejected is None else images(result.rejected),
+    )
+
+
+class StorePath(type(Path())):  # type: ignore[misc]
+    """A place in a store, which keeps both slashes of `s3://` in its text."""
+
+    def __str__(self) -> str:
+        """Return the URL."""
+        return super().__str__().replace(":/", "://", 1)
+
+
+def _listed(store: Any, path: str) -> tuple[dict[str, Any], str]:
+    """Return the objects that a path, a folder or a pattern means, each with the time of its change, and their folder.
+
+    A Zarr store is a folder that is copied whole; in a pattern its name ends in .zarr.
+    """
     if any(sign in path for sign in "*?["):
         parts = PurePosixPath(path).parts
         fixed = next(number for number, part in enumerate(parts) if any(sign in part for sign in "*?["))
-        return _images(store.glob(path)), "/".join(parts[:fixed])
+        found = store.glob(path, detail=True)
+        for name in [name for name in found if name.endswith(SUFFIX)]:
+            found |= store.find(name, detail=True)
+        return _images(found), "/".join(parts[:fixed])
     if store.isfile(path):
-        return [path], str(PurePosixPath(path).parent)
-    return _images(store.find(path)), path.rstrip("/")
+        return {path: store.info(path).get("LastModified")}, str(PurePosixPath(path).parent)
+    path = path.rstrip("/")
+    found = _images(store.find(path, detail=True))
+    itself = path.endswith(SUFFIX) or any(f"{path}/{name}" in found for name in MARKERS)
+    return found, str(PurePosixPath(path).parent) if itself else path
 
 
-def _images(names: Sequence[str]) -> list[str]:
-    return sorted(name for name in names if PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES)
+def _images(found: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the images among objects, and all that lies in Zarr stores, with the times of their changes."""
+    files = {name: PurePosixPath(name) for name, said in found.items() if said["type"] == "file"}
+    stores = {path.parent for path in files.values() if path.name in MARKERS}
+    return {
+        name: found[name].get("LastModified")
+        for name, path in sorted(files.items())
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        or any(parent in stores or parent.suffix == SUFFIX for parent in path.parents)
+    }
 
 
 @contextlib.contextmanager
-def _explained(url: str) -> Iterator[None]:
+def explained(url: str) -> Iterator[None]:
     """Say what a store's error means for the user.
 
     Raises:

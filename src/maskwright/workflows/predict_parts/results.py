@@ -111,9 +111,14 @@ def make_room(out: Path, files: Iterable[Path]) -> None:
         raise write_error(out, error) from error
     for file in files:
         if os.path.lexists(file) and not written_by_us(file):
-            raise MaskwrightError(
-                f"{file} exists and was not written by maskwright, so it is not overwritten: choose another `out`"
-            )
+            raise not_ours(str(file))
+
+
+def not_ours(file: str) -> MaskwrightError:
+    """Build the error for a file that is not overwritten."""
+    return MaskwrightError(
+        f"{file} exists and was not written by maskwright, so it is not overwritten: choose another `out`"
+    )
 
 
 def check_names(picture: Picture, out: Path, files: Mapping[str, Path]) -> None:

@@ -1,0 +1,170 @@
+"""Where results go: a folder of this machine, or one in an object store. Predicts nothing.
+
+Results for a store are written to this machine first and taken there as soon as those of an image are whole, so that no
+more than those of one image lie here at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import is_remote
+from maskwright.data.readers.zarr_store import SUFFIX
+from maskwright.data.results import STORE_FILE, is_marked
+from maskwright.workflows.predict_parts.journal import NAME as JOURNAL
+from maskwright.workflows.predict_parts.object_stores import explained, opened_store, renamed
+from maskwright.workflows.predict_parts.results import make_room, not_ours
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from maskwright.workflows.predict_parts.results import PredictResult
+    from maskwright.workflows.predict_request import PredictRequest
+
+JOURNAL_SECONDS = 30.0
+"""A store has no way to add a line, so the whole journal goes there: at most so often, and when a prediction ends."""
+_LAST = ".zgroup"
+"""Without it a folder is no Zarr store, so it is taken to the store last."""
+
+
+class Folder:
+    """A folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def make_room(self, files: Iterable[Path]) -> None:
+        """Make the folder, and refuse to overwrite a file that maskwright did not write."""
+        make_room(self.folder, files)
+
+    def holds(self, file: Path) -> bool:
+        """Tell whether a result is there."""
+        return file.exists()
+
+    def take(self) -> None:
+        """Take the results that are whole to their place; they are there already."""
+
+    def end(self) -> None:
+        """Finish: every image has its results, or a failure."""
+
+    def named(self, result: PredictResult) -> PredictResult:
+        """Return the result with the places that the user knows."""
+        return result
+
+
+class StoreFolder(Folder):
+    """A folder in an object store.
+
+    Args:
+        url: of it.
+        folder: of this machine, empty, where results are written first.
+
+    Raises:
+        MaskwrightError: the store cannot be read, or its package is missing.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        super().__init__(folder)
+        self._url, self._taken = url.rstrip("/"), time.monotonic()
+        with explained(url):
+            self._store, root = opened_store(url)
+            self._root = root.rstrip("/")
+            self._there = set(self._store.find(self._root))
+            if (key := self._key(folder / JOURNAL)) in self._there:
+                self._store.get_file(key, str(folder / JOURNAL))
+
+    def make_room(self, files: Iterable[Path]) -> None:
+        """Refuse to overwrite what maskwright did not write."""
+        for file in files:
+            key = self._key(file / STORE_FILE if file.suffix == SUFFIX else file)
+            foreign = key in self._there and not self._is_ours(key)
+            if foreign or (key not in self._there and self._below(self._key(file))):
+                raise not_ours(f"{self._url}/{file.relative_to(self.folder).as_posix()}")
+
+    def holds(self, file: Path) -> bool:
+        """Tell whether a result is there, whole."""
+        return self._key(file / _LAST if file.suffix == SUFFIX else file) in self._there
+
+    def take(self) -> None:
+        """Take all files that are whole to the store, and remove them here."""
+        with explained(self._url):
+            files = sorted(self._whole(), key=lambda file: (file.name == _LAST, file.name != STORE_FILE, file))
+            for store in {parent for file in files for parent in file.parents if parent.suffix == SUFFIX}:
+                self._remove(self._below(self._key(store)))
+            for file in files:
+                self._store.put_file(str(file), self._key(file))
+                self._there.add(self._key(file))
+                file.unlink()
+            if time.monotonic() >= self._taken + JOURNAL_SECONDS:
+                self.take_journal()
+
+    def take_journal(self) -> None:
+        """Take the journal to the store, so that a prediction can go on from another machine too."""
+        journal = self.folder / JOURNAL
+        with explained(self._url):
+            if journal.exists():
+                self._store.put_file(str(journal), self._key(journal))
+                self._there.add(self._key(journal))
+        self._taken = time.monotonic()
+
+    def end(self) -> None:
+        """Take what is left, and remove the journal."""
+        self.take()
+        with explained(self._url):
+            self._remove([key for key in [self._key(self.folder / JOURNAL)] if key in self._there])
+
+    def named(self, result: PredictResult) -> PredictResult:
+        """Return the result with the places in the store."""
+        return renamed(result, {str(self.folder): self._url})
+
+    def _key(self, file: Path) -> str:
+        return f"{self._root}/{file.relative_to(self.folder).as_posix()}"
+
+    def _below(self, key: str) -> list[str]:
+        return [other for other in self._there if other.startswith(f"{key}/")]
+
+    def _remove(self, keys: Sequence[str]) -> None:
+        if keys:
+            self._store.rm(list(keys))
+            self._there.difference_update(keys)
+
+    def _whole(self) -> Iterator[Path]:
+        """Yield the files of results: what is hidden is a journal or half-written, but for the metadata of a store."""
+        for file in self.folder.rglob("*"):
+            *folders, name = file.relative_to(self.folder).parts
+            inside = any(part.endswith(SUFFIX) for part in folders)
+            hidden = any(part.startswith(".") for part in folders) or (name.startswith(".") and not inside)
+            if file.is_file() and not hidden:
+                yield file
+
+    def _is_ours(self, key: str) -> bool:
+        with explained(self._url):
+            return is_marked(self._store.cat_file(key, start=0, end=4096), self._store.cat_file(key, start=-64))
+
+
+@contextlib.contextmanager
+def destination(out: str | Path, request: PredictRequest) -> Iterator[Folder]:
+    """Yield the place for results. What an interrupted prediction has finished stays there, and so does its journal.
+
+    Raises:
+        MaskwrightError: a store that cannot be read or written, or an option that needs a folder.
+    """
+    if not is_remote(out):
+        yield Folder(Path(out))
+        return
+    if request.on is not None:
+        message = f"`on` spreads images over machines that share a folder for results, and `out` {out} lies in a store"
+        raise MaskwrightError(f"{message}: name a folder, or leave out `on`", "on")
+    with tempfile.TemporaryDirectory(prefix="maskwright-") as folder:
+        place = StoreFolder(out, Path(folder).resolve())
+        try:
+            yield place
+        except BaseException:
+            with contextlib.suppress(MaskwrightError):  # the store may be what failed, as the first error says
+                place.take_journal()
+            raise
