@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import zarr
+import pytest
+
+zarr = pytest.importorskip("zarr")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

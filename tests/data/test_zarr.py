@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.data.stores import array, group, ome_image
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.pixel_size import PixelSize
@@ -19,9 +20,6 @@ from maskwright.data.readers import DecodeError, count_pages, image_size, read_i
 from maskwright.data.readers.pixel_size import pixel_size
 from maskwright.data.readers.zarr_image import ZarrRows
 from maskwright.data.readers.zarr_store import images_in, is_store
-
-pytest.importorskip("zarr")
-from tests.data.stores import array, group, ome_image
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import torch
 from PIL import Image
+from tests.data.stores import array, group, ome_image
 from torch import nn
 
 from maskwright import models
@@ -23,9 +24,6 @@ from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import bands, scan_plan
 from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.predict_request import PredictRequest
-
-zarr = pytest.importorskip("zarr")
-from tests.data.stores import array, group, ome_image
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,8 +29,8 @@ Save = Annotated[
         metavar="KINDS",
         help="What to write, separated by commas: mask, zarr, overlay, probabilities, coco, coco-polygons, geojson, "
         "gpkg; of objects: instances, zarr, overlay, coco, coco-polygons, geojson, gpkg, measurements; of things and "
-        "stuff: panoptic, panoptic-json, zarr, overlay, mask, instances, coco, geojson, gpkg, measurements; of edges: thin, "
-        "strength, geojson, svg, overlay.  "
+        "stuff: panoptic, panoptic-json, zarr, overlay, mask, instances, coco, geojson, gpkg, measurements; of edges: "
+        "thin, strength, geojson, svg, overlay.  "
         "[default: the first]",
     ),
 ]

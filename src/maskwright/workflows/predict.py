@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
@@ -27,7 +26,7 @@ from maskwright.workflows.predict_parts.writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import PurePosixPath
+    from pathlib import Path, PurePosixPath
 
     from maskwright.core.events import OnShare
     from maskwright.core.reject import Reject
@@ -82,8 +81,8 @@ def predict(
     Args:
         run_or_bundle: folder of a run, or a model file; or a loaded model, which keeps its device and precision.
         sources: image files, folders (searched recursively) and globs, also on S3; lists, videos and pictures.
-        out: folder for the results, also on S3: `masks/`, `overlays/`, `predictions.json`, ... Results keep the paths of
-            their images below the sources.
+        out: folder for the results, also on S3: `masks/`, `overlays/`, `predictions.json`, ... Results keep the paths
+            of their images below the sources.
         request: what to write, and how.
         on_progress: called with (images done, images in all); the first number may be a fraction: 2.25 means that a
             quarter of the third image is done.

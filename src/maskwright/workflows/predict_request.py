@@ -19,9 +19,10 @@ class PredictRequest:
 
     Attributes:
         save: kinds of files that the task of the model can write, None for the first; for label maps `mask` (palette
-            PNG of class indices), `zarr` (the same as an OME-NGFF label image), `overlay` (JPEG to look at), `probabilities` (.npz, float16 (K, H, W)), `coco` (one
-            JSON of run-length codes), `coco-polygons` (the same, as polygons where a region has no holes), `geojson`,
-            `gpkg` (outlines of regions; of a GeoTIFF, in its reference system).
+            PNG of class indices), `zarr` (the same as an OME-NGFF label image), `overlay` (JPEG to look at),
+            `probabilities` (.npz, float16 (K, H, W)), `coco` (one JSON of run-length codes), `coco-polygons` (the same,
+            as polygons where a region has no holes), `geojson`, `gpkg` (outlines of regions; of a GeoTIFF, in its
+            reference system).
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
         pixel_size: width of a pixel, `0.25um`, for kinds that measure; None for what a file says (OME-TIFF, ImageJ), or

@@ -132,9 +132,8 @@ class Journal:
 
 def interrupted(out: str | Path) -> str:
     """Say that a prediction was interrupted, and how it goes on, if a journal in its folder lets it."""
-    return "interrupted" + (
-        ": the same command with `resume` goes on" if is_remote(out) or Path(out, NAME).exists() else ""
-    )
+    kept = is_remote(out) or Path(out, NAME).exists()
+    return "interrupted" + (": the same command with `resume` goes on" if kept else "")
 
 
 def setup_of(loaded: Loaded, request: PredictRequest, kinds: Iterable[str]) -> str:
