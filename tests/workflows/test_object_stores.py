@@ -264,10 +264,11 @@ def test_a_bucket_that_takes_nothing(store: Any, run: Path, monkeypatch: pytest.
     with pytest.raises(MaskwrightError, match=r"s3://no-such-bucket/x does not exist"):
         predict(run, ["s3://scans/a.png"], "s3://no-such-bucket/x", PredictRequest())
 
-    def refusing(*_: Any, **__: Any) -> None:
+    async def refusing(*_: Any, **__: Any) -> None:
         raise PermissionError("Access Denied")
 
-    monkeypatch.setattr(s3fs.S3FileSystem, "put_file", refusing)
+    monkeypatch.setattr(s3fs.S3FileSystem, "_put_file", refusing)
+    s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(MaskwrightError, match=r"s3://scans/x is refused by its store.*AWS_ACCESS_KEY_ID"):
         predict(run, ["s3://scans/a.png"], "s3://scans/x", PredictRequest())
 
