@@ -9,10 +9,11 @@ import typer
 
 from maskwright.cli.options import AsJson, comma_list
 from maskwright.cli.outcome import show_outcome
-from maskwright.cli.predict import Out, Sources
+from maskwright.cli.predict import Sources
 from maskwright.cli.standard_input import with_standard_input
 from maskwright.cli.terminal import Terminal
 
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
 Method = Annotated[str, typer.Option(metavar="NAME", help="etps, slic, compact-watershed or felzenszwalb.")]
 Count = Annotated[
     int,
