@@ -113,9 +113,14 @@ def test_a_store_is_one_image_of_its_folder(tmp_path: Path, pixels: np.ndarray) 
     assert names(find_images([inside / "x.zarr"])) == ["x"]
     assert names(find_images([inside / "x.zarr/s1"])) == ["s1"]
     (inside / "list.txt").write_text("x.zarr\ndeep/plain\n")
-    assert names(find_images([inside / "list.txt"])) == ["x", "deep/plain"] or names(
-        find_images([inside / "list.txt"])
-    ) == ["x", "plain"]
+    assert names(find_images([inside / "list.txt"])) == ["x", "deep/plain"]
+
+
+def test_pages_get_names_of_their_own(tmp_path: Path, pixels: np.ndarray) -> None:
+    ome_image(tmp_path / "x.zarr", [np.stack([pixels, pixels])], "zyxc")
+    (tmp_path / "x").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "x/1.png")
+    assert sorted(names(find_images([tmp_path]))) == ["x/0", "x/1", "x/1.2"]
 
 
 def test_the_images_of_a_plate_and_the_pages_of_a_stack(

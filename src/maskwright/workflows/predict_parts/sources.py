@@ -69,7 +69,7 @@ def find_images(sources: Sequence[str | Path | Picture], channels: int | None = 
             found.setdefault(place, (file, PurePosixPath(file.relative_to(root).as_posix())))
         if not pairs and len(found) == before and not any(failed.is_relative_to(path) for failed, _ in failures):
             failures.append((path, f"{source.place}{_reason(path)}"))
-    pictures = [image for picture in _named(list(found.values())) for image in _images(picture, channels)]
+    pictures = _distinct(image for picture in _named(list(found.values())) for image in _images(picture, channels))
     pictures = with_channel_files(pictures, channels)
     for picture in sources:
         if isinstance(picture, Picture):
@@ -82,6 +82,18 @@ def _free(name: PurePosixPath, pictures: Sequence[Picture]) -> PurePosixPath:
     taken = {str(picture.name).casefold() for picture in pictures}
     names = (name, *(name.with_name(f"{name.name}.{number}") for number in range(2, len(pictures) + 2)))
     return next(each for each in names if str(each).casefold() not in taken)
+
+
+def _distinct(pictures: Iterable[Picture]) -> list[Picture]:
+    """Number the names that one image in a store, or page of one, shares with another image."""
+    found: dict[str, Picture] = {}
+    for picture in pictures:
+        name, number = picture.name, 1
+        while str(name).casefold() in found:
+            number += 1
+            name = picture.name.with_name(f"{picture.name.name}.{number}")
+        found[str(name).casefold()] = replace(picture, name=name)
+    return list(found.values())
 
 
 def _images(picture: Picture, channels: int | None) -> list[Picture]:
