@@ -285,3 +285,18 @@ def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(Exception, match="disk is full"):
         write("instances", tmp_path, SOME)
     assert not list(tmp_path.iterdir())
+
+
+def test_ids_in_a_store(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    found = zarr.open_group(str(write("zarr", tmp_path, SOME)), mode="r")
+    assert found["0"].dtype == np.uint16
+    np.testing.assert_array_equal(found["0"][...], to_map(SOME))
+    said = found.attrs["image-label"]
+    assert said["properties"] == [
+        {"label-value": 1, "class": "nucleus", "score": 0.9123},
+        {"label-value": 2, "class": "cell", "score": 0.5},
+        {"label-value": 3, "class": "cell", "score": 0.25},
+    ]
+    assert "colors" not in said  # viewers choose those of ids
+    assert written_by_us(tmp_path / "a.zarr")

@@ -144,9 +144,7 @@ def _attributes(name: str, levels: int, labels: Sequence[Label], scale: PixelSiz
         "type": "nearest",
     }
     rgba = [(label.value, [*label.color, 255][:4]) for label in labels if label.color is not None]
-    described = {
-        "version": "0.4",
-        "colors": [{"label-value": value, "rgba": color} for value, color in rgba],
-        "properties": [{"label-value": label.value, **label.properties} for label in labels],
-    }
-    return {"creator": MARK, "multiscales": [multiscales], "image-label": described}
+    colors = [{"label-value": value, "rgba": color} for value, color in rgba]
+    properties = [{"label-value": label.value, **label.properties} for label in labels]
+    described = {key: found for key, found in (("colors", colors), ("properties", properties)) if found}
+    return {"creator": MARK, "multiscales": [multiscales], "image-label": {"version": "0.4", **described}}

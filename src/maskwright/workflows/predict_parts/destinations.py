@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import time
-from pathlib import Path
+from collections import defaultdict
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
@@ -71,10 +72,13 @@ class StoreFolder(Folder):
     def __init__(self, url: str, folder: Path) -> None:
         super().__init__(folder)
         self._url, self._taken = url.rstrip("/"), time.monotonic()
+        self._there: set[str] = set()
+        self._stores: defaultdict[str, set[str]] = defaultdict(set)  # Zarr store -> what lies in it
         with explained(url):
             self._store, root = opened_store(url)
             self._root = root.rstrip("/")
-            self._there = set(self._store.find(self._root))
+            for name in self._store.find(self._root):
+                self._add(name)
             if (key := self._key(folder / JOURNAL)) in self._there:
                 self._store.get_file(key, str(folder / JOURNAL))
 
@@ -82,8 +86,9 @@ class StoreFolder(Folder):
         """Refuse to overwrite what maskwright did not write."""
         for file in files:
             key = self._key(file / STORE_FILE if file.suffix == SUFFIX else file)
-            foreign = key in self._there and not self._is_ours(key)
-            if foreign or (key not in self._there and self._below(self._key(file))):
+            if self._key(file) not in self._there and not self._stores.get(self._key(file)):
+                continue
+            if key not in self._there or not self._is_ours(key):
                 raise not_ours(f"{self._url}/{file.relative_to(self.folder).as_posix()}")
 
     def holds(self, file: Path) -> bool:
@@ -95,10 +100,10 @@ class StoreFolder(Folder):
         with explained(self._url):
             files = sorted(self._whole(), key=lambda file: (file.name == _LAST, file.name != STORE_FILE, file))
             for store in {parent for file in files for parent in file.parents if parent.suffix == SUFFIX}:
-                self._remove(self._below(self._key(store)))
+                self._remove(list(self._stores[self._key(store)]))
             for file in files:
                 self._store.put_file(str(file), self._key(file))
-                self._there.add(self._key(file))
+                self._add(self._key(file))
                 file.unlink()
             if time.monotonic() >= self._taken + JOURNAL_SECONDS:
                 self.take_journal()
@@ -109,7 +114,7 @@ class StoreFolder(Folder):
         with explained(self._url):
             if journal.exists():
                 self._store.put_file(str(journal), self._key(journal))
-                self._there.add(self._key(journal))
+                self._add(self._key(journal))
         self._taken = time.monotonic()
 
     def end(self) -> None:
@@ -125,13 +130,18 @@ class StoreFolder(Folder):
     def _key(self, file: Path) -> str:
         return f"{self._root}/{file.relative_to(self.folder).as_posix()}"
 
-    def _below(self, key: str) -> list[str]:
-        return [other for other in self._there if other.startswith(f"{key}/")]
+    def _add(self, key: str) -> None:
+        self._there.add(key)
+        for parent in PurePosixPath(key).parents:
+            if parent.suffix == SUFFIX:
+                self._stores[str(parent)].add(key)
 
     def _remove(self, keys: Sequence[str]) -> None:
         if keys:
             self._store.rm(list(keys))
             self._there.difference_update(keys)
+            for store in self._stores.values():
+                store.difference_update(keys)
 
     def _whole(self) -> Iterator[Path]:
         """Yield the files of results: what is hidden is a journal or half-written, but for the metadata of a store."""
