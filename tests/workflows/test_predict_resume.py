@@ -165,7 +165,21 @@ def test_a_note_says_what_resume_would_have_kept(run: Path, images: Path, tmp_pa
     journal.write_bytes(journal.read_bytes()[:-20])
     predict(run, [images], tmp_path, PredictRequest(SAVE), on_note=notes.append)
     assert len(notes) == 1
-    assert "had finished 4 images in this folder" in notes[0]
+    assert "finished 4 images in this folder" in notes[0]
+
+
+@pytest.mark.parametrize("again", [0, 3])
+def test_a_repeated_command_that_is_stopped_loses_nothing(
+    run: Path, images: Path, whole: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: int
+) -> None:
+    interrupted(run, images, tmp_path, after=5)
+    journal = tmp_path / NAME
+    journal.write_bytes(journal.read_bytes() + b'{"name": "05"')  # and the sixth line was begun
+    interrupted(run, images, tmp_path, after=again)
+    seen = counted(monkeypatch)
+    predict(run, [images], tmp_path, PredictRequest(SAVE, resume=True))
+    assert seen == [f"{number:02}.png" for number in range(5, COUNT)]
+    assert content(tmp_path) == whole
 
 
 def test_what_is_said_after_an_interruption(run: Path, images: Path, tmp_path: Path) -> None:

@@ -246,11 +246,11 @@ def _journal(
         return None
     setup = setup_of(_loaded(predictor, "resume"), request, writing.kinds)
     journal = Journal(writing.out, setup, resume=request.resume, holds=place.holds)
-    if journal.dropped and on_note is not None:
-        images = plural(journal.dropped, "image")
+    if journal.repeated and on_note is not None:
+        images = plural(journal.repeated, "image")
         on_note(
-            f"an interrupted prediction with the same model and options had finished {images} in this folder, which "
-            "are predicted again: with `resume` they would be kept"
+            f"an interrupted prediction with the same model and options finished {images} in this folder. All images "
+            "are predicted again: to keep the finished ones, stop, and give the same command with `resume`"
         )
     return journal
 

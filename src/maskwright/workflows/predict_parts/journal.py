@@ -40,11 +40,12 @@ class Journal:
     Args:
         out: folder of the results, which exists.
         setup: everything that the results depend on but the images, see `setup_of`.
-        resume: go on with what the file says; otherwise begin anew.
+        resume: go on with what the file says; otherwise predict all images again. What the file says of this setup
+            stays even then, because a new result has the same bytes as the old one: a user who stops can still resume.
         holds: tells whether a file is there.
 
     Attributes:
-        dropped: how many images an interrupted prediction of this setup had finished, if this one begins anew.
+        repeated: how many images an interrupted prediction of this setup had finished, if they are predicted again.
 
     Raises:
         MaskwrightError: the file is of another setup or no journal, or cannot be read or written.
@@ -54,12 +55,13 @@ class Journal:
         self._holds = holds
         self._path, self._out, self._setup = out / NAME, out, setup
         self._lines: dict[str, dict[str, Any]] = {}
-        self.dropped = 0
+        self.repeated = 0
         try:
             if resume and self._path.exists():
-                self._read()
+                self._lines = self._read()
+            elif self._is_of_this_setup():
+                self.repeated = len(self._read())
             else:
-                self.dropped = self._finished_before()
                 self._path.unlink(missing_ok=True)
         except OSError as error:
             raise write_error(self._path, error) from error
@@ -101,17 +103,17 @@ class Journal:
         """Remove the file: every image has its results, or a failure that the user has seen."""
         self._path.unlink(missing_ok=True)
 
-    def _finished_before(self) -> int:
-        """Return how many images the file has finished, 0 if it is of another setup or no journal."""
-        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
-        whole = [line for line in lines if line.endswith(b"\n")]
-        return len(whole) - 1 if whole and whole[0] == f"{json.dumps(self._setup)}\n".encode("ascii") else 0
+    def _is_of_this_setup(self) -> bool:
+        if not self._path.exists():
+            return False
+        with self._path.open("rb") as stream:
+            return stream.readline() == f"{json.dumps(self._setup)}\n".encode("ascii")
 
-    def _read(self) -> None:
-        """Read the file, cutting off a line that was not written to its end.
+    def _read(self) -> dict[str, dict[str, Any]]:
+        """Return the line of each image, and cut off one that was not written to its end.
 
         Raises:
-            MaskwrightError: it is of another setup.
+            MaskwrightError: the file is of another setup or no journal.
         """
         content = self._path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
@@ -125,9 +127,9 @@ class Journal:
                 "version of maskwright: leave out `resume`, or choose another `out`",
                 "resume",
             )
-        self._lines = {line["name"]: line for line in others}
         with self._path.open("r+b") as stream:
             stream.truncate(len(whole))
+        return {line["name"]: line for line in others}
 
 
 def interrupted(out: str | Path) -> str:
