@@ -4,14 +4,14 @@ Van den Bergh et al. 2012, "SEEDS", and Yao et al. 2015, "Real-Time Coarse-to-Fi
 Segmentation" (ETPS): starting from a grid, blocks of pixels on a boundary move to a neighbouring superpixel if
 that lowers an energy, then smaller blocks, and at last pixels. A move that would split a superpixel is not made.
 
-The energy is E = sum |c_p - C_s|^2 + (w / S)^2 sum |x_p - X_s|^2 + b * boundary: the squared distances of the colour
-c and the place x of each pixel p from the means of its superpixel s, S the side of a grid cell, and the number of pairs
-of neighbouring pixels in different superpixels.
+The energy is E = sum |c_p - C_s|^2 + (w / S)^2 sum |x_p - X_s|^2: the squared distances of the colour c and the place x
+of each pixel p from the means of its superpixel s, S the side of a grid cell.
 
-Where we differ: the cells of the grid are smaller where colours vary; and many blocks move at once, all those in every
-second row and column. None of them is among the eight neighbours of another one, so none changes what another's move
-depends on, except the means, which follow after each of the four quarters of a sweep. Whether a move splits a
-superpixel is read from a table of all 256 neighbourhoods.
+Where we differ: the energy counts no boundaries; colours are RGB with stronger hues; the cells of the grid are smaller
+where colours vary, and there are `MORE` times as many as asked for, of which those that are most alike merge before
+single pixels move; and many blocks move at once, all those in every second row and column. None of them is among the
+eight neighbours of another one, so none changes what another's move depends on, except the means, which follow after
+each of the four quarters of a sweep. Whether a move splits a superpixel is read from a table of all 256 neighbourhoods.
 """
 
 from __future__ import annotations
@@ -19,29 +19,41 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
-from maskwright.classic.planes import colours
+from maskwright.classic.planes import planes_of
 from maskwright.classic.superpixels.grid import check, uneven_grid
+from maskwright.classic.superpixels.joining import joined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-POSITION_WEIGHT = 0.04
-BOUNDARY_WEIGHT = 0.0005
+POSITION_WEIGHT = 0.02
+HUE = 1.5
+"""Times the distance of a colour from grey in RGB, where hues differ less than people see them differ."""
+MORE = 3
+"""Times as many superpixels until single pixels move."""
 BLOCKS_A_CELL = 4
 """The coarsest level has at least this many blocks a superpixel; each finer one halves the sides of its blocks."""
-SWEEPS, WHOLE_SWEEPS = 8, 4
-"""Sweeps a level; those after the first `WHOLE_SWEEPS` visit only blocks near one that has moved since."""
+BLOCK_SWEEPS, PIXEL_SWEEPS = 2, 5
+"""Sweeps at most a level; those after the first visit only blocks near one that has moved since."""
+AROUND = [(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if down or across]
+"""Steps to the eight neighbours, in reading order."""
+QUARTERS = [(1, 1), (1, 0), (0, 1), (0, 0)]
+"""Whether the rows and columns of a quarter are odd, counted from the frame."""
 SIDES = np.array([1, 3, 4, 6])
-"""The four neighbours that share a side, among the eight in reading order."""
+"""The four neighbours that share a side, among the eight."""
+NOWHERE = 1e30
+"""Energy of a block outside the image."""
 
 
-def _keeps_whole() -> NDArray[np.bool_]:
-    """Return for each neighbourhood (256,) whether its centre may leave its superpixel.
+def _may_leave() -> NDArray[np.bool_]:
+    """Return for each neighbourhood (256,) whether its centre may move to another superpixel.
 
     Bit 7 says that the first of the eight neighbours, in reading order, belongs to the centre's superpixel, bit 0 the
     last. The centre may leave if those of them that share a side with it hang together without it, and there is one.
+    If all four are of its superpixel, it has nowhere to go.
     """
     touching = {0: (1, 3), 1: (0, 2), 2: (1, 4), 3: (0, 5), 4: (2, 7), 5: (3, 6), 6: (5, 7), 7: (4, 6)}
     table = np.zeros(256, np.bool_)
@@ -52,18 +64,18 @@ def _keeps_whole() -> NDArray[np.bool_]:
         while border:
             reached |= border
             border = {near for place in border for near in touching[place]} & ours - reached
-        table[code] = bool(sides) and sides <= reached
+        table[code] = 0 < len(sides) < len(SIDES) and sides <= reached
     return table
 
 
-KEEPS_WHOLE = _keeps_whole()
+MAY_LEAVE = _may_leave()
 
 
 def exchange(image: NDArray[Any], count: int = 400, compactness: float = 1.0) -> NDArray[np.int32]:
     """Divide an image into exactly `count` connected superpixels.
 
     Args:
-        image: (H, W) or (H, W, C), any real dtype; see `planes.colours`.
+        image: (H, W) or (H, W, C), any real dtype; see `planes`.
         count: number of superpixels, from 1 to the number of pixels.
         compactness: 0 follows colour alone; above 1, superpixels are rounder and their boundaries smoother.
 
@@ -74,113 +86,151 @@ def exchange(image: NDArray[Any], count: int = 400, compactness: float = 1.0) ->
         MaskwrightError: an argument outside its rule.
     """
     check(image, count, compactness)
-    levels = [_described(colours(image), count, compactness)]
+    levels = [_described(_vivid(image), count, compactness)]
     while _blocks(levels[-1]) >= BLOCKS_A_CELL * count:
         levels.append(_halved(levels[-1]))
-    labels = uneven_grid(levels[-1][..., :-3], levels[-1][..., -1], count)
+    labels = uneven_grid(levels[-1][:-3], levels[-1][-1], min(MORE * count, levels[-1][0].size))
+    sums = np.stack([np.bincount(labels.ravel(), plane.ravel()) for plane in levels[-1]]).astype(np.float64)
     for level, planes in reversed(list(enumerate(levels))):
-        height, width = planes.shape[:2]
+        if level == 0:
+            labels, sums = joined(labels, sums, count)
         if level < len(levels) - 1:
-            labels = labels.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-        labels = _Level(planes, labels, count, BOUNDARY_WEIGHT * compactness * 2**level).settle()
+            labels = labels.repeat(2, axis=0).repeat(2, axis=1)[: planes.shape[1], : planes.shape[2]]
+        labels = _Level(planes, labels, sums).settle(BLOCK_SWEEPS if level else PIXEL_SWEEPS)
     return labels
 
 
+def _vivid(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the colours (C, H, W), 4 from black to white; those of three channels with stronger hues."""
+    values = np.clip(planes_of(image).values, 0, 1)
+    if len(values) == 3:
+        values += np.float32(HUE - 1) * (values - values.mean(axis=0))
+    return values * np.float32(4 / len(values) ** 0.5)
+
+
 def _described(colour: NDArray[np.float32], count: int, compactness: float) -> NDArray[np.float32]:
-    """Return what is summed over pixels (H, W, C + 3): colour, weighted place, and 1."""
-    height, width, channels = colour.shape
+    """Return what is summed over pixels (C + 3, H, W): colour, weighted place, and 1."""
+    channels, height, width = colour.shape
     weight = POSITION_WEIGHT * compactness / math.sqrt(height * width / count)
-    planes = np.ones((height, width, channels + 3), np.float32)
-    planes[..., :channels] = colour
-    planes[..., channels] = weight * np.arange(height)[:, None]
-    planes[..., channels + 1] = weight * np.arange(width)
+    planes = np.ones((channels + 3, height, width), np.float32)
+    planes[:channels] = colour
+    planes[channels] = weight * np.arange(height)[:, None]
+    planes[channels + 1] = weight * np.arange(width)
     return planes
 
 
 def _blocks(planes: NDArray[np.float32]) -> int:
     """Count the blocks of the next level."""
-    return -(-planes.shape[0] // 2) * -(-planes.shape[1] // 2)
+    return -(-planes.shape[1] // 2) * -(-planes.shape[2] // 2)
 
 
 def _halved(planes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sum over blocks of 2x2; those at the lower and right border may be smaller."""
-    height, width = planes.shape[:2]
-    even = np.pad(planes, ((0, height % 2), (0, width % 2), (0, 0)))
-    return even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]
+    height, width = planes.shape[1:]
+    halves = np.empty((len(planes), -(-height // 2), -(-width // 2)), np.float32)
+    for plane, half in zip(planes, halves, strict=True):
+        even = cv2.copyMakeBorder(plane, 0, height % 2, 0, width % 2, cv2.BORDER_CONSTANT)
+        cv2.resize(even, half.shape[::-1], dst=half, interpolation=cv2.INTER_AREA)
+    halves *= 4
+    return halves
 
 
 class _Level:
-    """The blocks of one size. All maps have a frame one block wide, with the label `count`, that nothing joins."""
+    """The blocks of one size, with a frame one block wide of the label K, that nothing joins.
 
-    def __init__(self, planes: NDArray[np.float32], labels: NDArray[np.int32], count: int, boundary: float) -> None:
-        height, width, depth = planes.shape
-        self.count, self.boundary = count, np.float32(boundary)
-        self.labels = np.full((height + 2, width + 2), count, np.int32)
-        self.labels[1:-1, 1:-1] = labels
-        self.sums = np.stack([np.bincount(labels.ravel(), planes[..., k].ravel(), count) for k in range(depth)], 1)
-        self.planes = np.zeros((self.labels.size, depth), np.float32)
-        self.planes.reshape(height + 2, width + 2, depth)[1:-1, 1:-1] = planes
-        self.open: NDArray[np.bool_] = np.zeros(self.labels.shape, np.bool_)
-        above, below = (np.array([-1, 0, 1]) + step * (width + 2) for step in (-1, 1))
-        self.around = np.array([*above, -1, 1, *below])
+    Maps are flat, first the blocks of the even rows and even columns, then those of the odd columns, and so on: a
+    quarter of a sweep, and each of its eight neighbours, are then slices.
 
-    def settle(self) -> NDArray[np.int32]:
-        """Sweep until nothing moves, at most `SWEEPS` times, and return the labels."""
-        for sweep in range(SWEEPS):
-            if sweep < WHOLE_SWEEPS:
-                self._open_boundaries()
-            if not sum([self._move(self._take(row, column)) for row in (1, 2) for column in (1, 2)]):
+    Args:
+        planes: of each block (D, h, w); the last is the number of its pixels.
+        labels: of each block (h, w), 0..K-1.
+        sums: of the planes over each superpixel (D, K), kept up to date here.
+    """
+
+    def __init__(self, planes: NDArray[np.float32], labels: NDArray[np.int32], sums: NDArray[np.float64]) -> None:
+        self.sums, self.count, self.shape = sums, sums.shape[1], labels.shape
+        self.half = (labels.shape[0] + 3) // 2, (labels.shape[1] + 3) // 2
+        self.margin = self.half[1] + 1  # before the first and behind the last block: neighbours of the frame
+        self.labels = self._quartered(labels[None], self.count)[0]
+        self.planes = self._quartered(planes, 0)
+        self.inside = self.labels < self.count
+        self.open = self.inside.copy()
+
+    def _quartered(self, planes: NDArray[Any], frame: float) -> NDArray[Any]:
+        """Return planes (D, h, w) as flat ones (D, P)."""
+        height, width = self.half
+        flat = np.full((len(planes), 4 * height * width + 2 * self.margin), frame, planes.dtype)
+        quarters = flat[:, self.margin : -self.margin].reshape(len(planes), 2, 2, height, width)
+        for row, column in QUARTERS:
+            part = planes[:, 1 - row :: 2, 1 - column :: 2]
+            inside = quarters[:, row, column, 1 - row :, 1 - column :]
+            inside[:, : part.shape[1], : part.shape[2]] = part
+        return flat
+
+    def _start(self, row: int, column: int) -> int:
+        """Return where the quarter starts whose first block is at `row` and `column` (-1 or more) of the frame."""
+        height, width = self.half
+        quarter = 2 * (row % 2) + column % 2
+        return self.margin + quarter * height * width + row // 2 * width + column // 2
+
+    def settle(self, sweeps: int) -> NDArray[np.int32]:
+        """Sweep until nothing moves, at most so many times, and return the labels."""
+        for _ in range(sweeps):
+            if not sum([self._move(row, column) for row, column in QUARTERS]):
                 break
-        return self.labels[1:-1, 1:-1]
+        quarters = self.labels[self.margin : -self.margin].reshape(2, 2, *self.half)
+        labels = np.empty(self.shape, np.int32)
+        for row, column in QUARTERS:
+            part = labels[1 - row :: 2, 1 - column :: 2]
+            part[...] = quarters[row, column, 1 - row :, 1 - column :][: part.shape[0], : part.shape[1]]
+        return labels
 
-    def _open_boundaries(self) -> None:
-        """Mark every block beside another superpixel for a visit."""
-        down, across = self.labels[1:] != self.labels[:-1], self.labels[:, 1:] != self.labels[:, :-1]
-        self.open[1:] |= down
-        self.open[:-1] |= down
-        self.open[:, 1:] |= across
-        self.open[:, :-1] |= across
+    def _may_leave(self, own: slice, steps: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the places of the marked blocks of a quarter that may leave their superpixel; remove all marks."""
+        labels = self.labels[own]
+        codes = np.zeros(labels.shape, np.uint8)
+        for step in steps.tolist():
+            codes += codes
+            codes |= self.labels[own.start + step : own.stop + step] == labels
+        found = np.flatnonzero(MAY_LEAVE.take(codes) & self.open[own] & self.inside[own])
+        self.open[own] = False
+        return found + own.start
 
-    def _take(self, row: int, column: int) -> NDArray[np.intp]:
-        """Return the places of the marked blocks in every second row and column, and remove their marks."""
-        quarter = self.open[row:-1:2, column:-1:2]
-        rows, columns = np.divmod(np.flatnonzero(quarter), max(quarter.shape[1], 1))
-        quarter[...] = False
-        return (2 * rows + row) * self.open.shape[1] + 2 * columns + column
-
-    def _move(self, places: NDArray[np.intp]) -> int:
-        """Move each of the blocks to the superpixel of least energy, and return how many moved."""
-        labels = self.labels.reshape(-1)
-        near = labels.take(places[:, None] + self.around)
-        own = labels.take(places)
-        free = np.flatnonzero(KEEPS_WHOLE.take(np.packbits(near == own[:, None], axis=1)[:, 0]))
-        places, near, own = places[free], near[free][:, SIDES], own[free]
-        choices = np.column_stack((near, own))
-        described = self.planes.take(places, axis=0)
-        energies = self._energies(described, choices, near)
-        best = energies.argmin(axis=1)
-        moving = np.flatnonzero(energies[np.arange(len(best)), best] < energies[:, -1])
+    def _move(self, row: int, column: int) -> int:
+        """Move each block of a quarter to the superpixel of least energy, and return how many moved."""
+        start = self._start(row, column)
+        steps = np.array([self._start(row + down, column + across) - start for down, across in AROUND])
+        places = self._may_leave(slice(start, start + self.half[0] * self.half[1]), steps)
+        choices = self.labels.take(places + np.append(0, steps[SIDES])[:, None])
+        described = self.planes.take(places, axis=1)
+        energies = self._energies(described, choices)
+        least, chosen = energies[0], choices[0].copy()
+        for energy, choice in zip(energies[1:], choices[1:], strict=True):
+            better = energy < least
+            np.copyto(least, energy, where=better)
+            np.copyto(chosen, choice, where=better)
+        moving = np.flatnonzero(chosen != choices[0])
         if moving.size:
-            joined = choices[moving, best[moving]]
-            labels[places[moving]] = joined
-            self._account(described[moving], own[moving], joined)
-            self.open.reshape(-1)[places[moving, None] + self.around] = True
+            self.labels[places[moving]] = chosen[moving]
+            self._account(described[:, moving], choices[0, moving], chosen[moving])
+            self.open[places[moving] + steps[:, None]] = True
         return moving.size
 
-    def _energies(
-        self, described: NDArray[np.float32], choices: NDArray[np.int32], near: NDArray[np.int32]
-    ) -> NDArray[np.float32]:
-        """Return the energy (M, 5) of each block in each superpixel, but for what all choices share."""
-        means = self.sums[:, :-1] / self.sums[:, -1:]
-        table = np.zeros((self.count + 1, self.sums.shape[1]), np.float32)
+    def _energies(self, described: NDArray[np.float32], choices: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the energies (5, M) of blocks (D, M) in their own and four other superpixels, but for a constant."""
+        means = self.sums[:-1] / self.sums[-1]
+        table = np.full((len(self.sums), self.count + 1), NOWHERE, np.float32)
         table[:-1, :-1] = -2 * means
-        table[:-1, -1] = np.einsum("ij,ij->i", means, means)
-        energies = np.einsum("ij,ikj->ik", described, table.take(choices, axis=0))
-        energies -= self.boundary * (near[:, None, :] == choices[:, :, None]).sum(axis=2, dtype=np.int8)
-        energies[choices == self.count] = np.inf
+        table[-1, :-1] = np.square(means).sum(axis=0)
+        table[:-1, -1] = 0
+        energies = np.zeros(choices.shape, np.float32)
+        places = choices.astype(np.intp)  # once, and not at each `take`
+        for plane, factors in zip(described, table, strict=True):
+            energies += plane * factors.take(places)
         return energies
 
     def _account(self, described: NDArray[np.float32], left: NDArray[np.int32], joined: NDArray[np.int32]) -> None:
-        for k in range(self.sums.shape[1]):
-            gained, lost = (np.bincount(label, described[:, k], self.count) for label in (joined, left))
-            self.sums[:, k] += gained - lost
+        """Bring the sums up to date with blocks (D, M) that left superpixels (M,) and joined others (M,)."""
+        labels = np.concatenate((joined, left))
+        for total, plane in zip(self.sums, described, strict=True):
+            np.add(total, np.bincount(labels, np.concatenate((plane, -plane)), self.count), out=total)

@@ -65,13 +65,13 @@ def uneven_grid(sums: NDArray[np.float32], sizes: NDArray[np.float32], count: in
     side, in rounds that each add half of what is missing.
 
     Args:
-        sums: of the colours of each block (H, W, C).
+        sums: of the colours of each block (C, H, W).
         sizes: pixels of each block (H, W).
         count: from 1 to H * W.
     """
     boxes = _boxes(grid(sizes.shape, count - int(SPLIT_SHARE * count)))
-    squares = np.square(sums).sum(axis=2) / sizes
-    table = np.pad(np.dstack((sums, sizes, squares)).astype(np.float64), ((1, 0), (1, 0), (0, 0))).cumsum(0).cumsum(1)
+    squares = np.square(sums).sum(axis=0) / sizes
+    table = np.pad(np.dstack((*sums, sizes, squares)).astype(np.float64), ((1, 0), (1, 0), (0, 0))).cumsum(0).cumsum(1)
     while len(boxes) < count:
         single = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) == 1
         ranked = np.argsort(np.where(single, np.inf, -_variation(table, boxes)), kind="stable")
