@@ -230,20 +230,21 @@ def _page(ref: ImageRef, layout: Layout) -> tuple[int, ...]:
 
 def _check_codecs(ref: ImageRef, metadata: dict[str, Any]) -> None:
     """Refuse codecs that nothing here decodes, or that would run what is stored."""
-    listed = [metadata.get("compressor"), *(metadata.get("filters") or []), *(metadata.get("codecs") or [])]
-    for name in _codec_names(listed):
+    for name in _codec_names(metadata.get("compressor"), metadata.get("filters"), metadata.get("codecs")):
         if name.removeprefix("numcodecs.") not in _CODECS:
             message = f"is stored with the codec {name!r}, which is not read"
             raise DecodeError("unreadable", ref, message, "save it compressed by zstd, blosc or gzip")
 
 
-def _codec_names(listed: list[Any]) -> Iterator[str]:
-    for entry in listed:
-        if isinstance(entry, dict):
+def _codec_names(*found: Any) -> Iterator[str]:
+    for entry in found:
+        if isinstance(entry, list):
+            yield from _codec_names(*entry)
+        elif isinstance(entry, dict):
             yield str(entry.get("id", entry.get("name")))
             inner = entry.get("configuration")
             if isinstance(inner, dict):
-                yield from _codec_names([*(inner.get("codecs") or []), *(inner.get("index_codecs") or [])])
+                yield from _codec_names(inner.get("codecs"), inner.get("index_codecs"))
         elif entry is not None:
             yield str(entry)
 
