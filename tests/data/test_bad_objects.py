@@ -202,6 +202,13 @@ def test_boxes_of_zero_size(tmp_path):
     assert [record.image.name for record in dataset.records] == ["b.jpg"]
 
 
+def test_a_code_that_is_none_leaves_the_box(tmp_path):
+    broken = {"segmentation": {"size": [20, 30], "counts": ["a"]}, "bbox": [20, 2, 6, 6]}
+    dataset = make(tmp_path, {"segmentation": [SQUARE]}, broken)
+    told(dataset, "1 object without an outline that encloses an area, ignored in the box, id 2 in instances.json")
+    assert (label(dataset) == IGNORE).sum() == 36
+
+
 def code(mask: np.ndarray, *, compressed: bool) -> dict[str, Any]:
     found = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
     if compressed:

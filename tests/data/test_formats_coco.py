@@ -346,6 +346,7 @@ def test_run_lengths_of_another_size_and_damaged_ones(tmp_path):
         ({"size": list(SIZE), "counts": [601, -1]}, "unreadable"),
         ({"size": list(SIZE), "counts": "zzzzzz"}, "unreadable"),
         ({"size": list(SIZE), "counts": "0"}, "unreadable"),
+        ({"size": list(SIZE), "counts": "0\u00ff"}, "unreadable"),
     ):
         dataset = read_dataset(make(tmp_path, [annotation(1, 3, rle)]))
         with pytest.raises(DecodeError) as caught:

@@ -120,6 +120,11 @@ def test_the_refusal_names_a_cure_that_works(tmp_path):
     assert mw.plan(data, request).objects.things == ["cow"]
 
 
+def test_without_a_usable_image_the_faults_say_why(tmp_path):
+    dataset = Dataset(tmp_path, "coco", "", Classes.named(["background", "cell"]), ())
+    find_task("instance").check(dataset)
+
+
 def test_masks_of_classes_alone_tell_no_objects(tmp_path):
     record = Record("a.png", ImageRef(tmp_path / "a.png"), MaskFile(ImageRef(tmp_path / "b.png"), "index"))
     dataset = Dataset(tmp_path, "folder", "", Classes.named(["background", "cell"]), (record,))

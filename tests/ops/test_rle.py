@@ -68,7 +68,8 @@ def test_long_runs_and_differences() -> None:
     ("code", "words"),
     [
         ({"size": [2, 3], "counts": [1, 2, 1]}, "does not fill 3x2"),
-        ({"size": [2, 2], "counts": [5, -1]}, "does not fill"),
+        ({"size": [2, 2], "counts": [5, -1]}, "a run of -1 pixels"),
+        ({"size": [2, 2], "counts": "1\u00ff"}, "byte 195"),
         ({"size": [2, 2], "counts": "\x7f"}, "byte 127"),
         ({"size": [2, 2], "counts": "o"}, "is truncated"),
         ({"size": [2, 2], "counts": 1.5}, "float"),

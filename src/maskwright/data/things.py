@@ -55,11 +55,13 @@ def objects_alone(dataset: Dataset) -> Dataset:
 
 
 def check_objects(dataset: Dataset) -> None:
-    """Refuse data without objects.
+    """Refuse data without objects; where no image is usable at all, the faults say why, and nothing is refused here.
 
     Raises:
         MaskwrightError: such data.
     """
+    if not dataset.records:
+        return
     unused = next((fault for fault in dataset.faults if fault.kind == "unused-maps"), None)
     if unused is not None and not dataset.tells_objects:
         raise MaskwrightError(f"{dataset.root}: {unused.message}: {unused.cure}", "task")

@@ -132,7 +132,11 @@ def _filling_runs(code: Mapping[str, Any]) -> list[int]:
     """Return the runs, which fill the mask."""
     height, width = _size(code)
     runs = _runs(code["counts"])
-    if any(run < 0 for run in runs) or sum(runs) != height * width:
+    if min(runs, default=0) < 0:
+        raise MaskwrightError(
+            f"a run-length code holds a run of {min(runs)} pixels, but a run has 0 or more: it is damaged"
+        )
+    if sum(runs) != height * width:
         raise MaskwrightError(
             f"a run-length code of {sum(runs)} pixels does not fill {width}x{height} = {height * width}: "
             "it is truncated, or its size is [width, height] instead of [height, width]"
@@ -154,7 +158,7 @@ def _size(code: Mapping[str, Any]) -> tuple[int, int]:
 def _runs(counts: object) -> list[int]:
     """Return the runs; compressed ones are decoded here because pycocotools does not check its input."""
     if isinstance(counts, str):
-        counts = counts.encode("ascii", errors="replace")
+        counts = counts.encode()
     if isinstance(counts, bytes):
         return _decompress(counts)
     if isinstance(counts, list) and all(isinstance(run, int) for run in counts):

@@ -144,7 +144,7 @@ def object_of(entry: dict[str, Any], categories: dict[int, str]) -> Drawing:
     try:
         return _drawing(label, entry)._replace(name=name)
     except DAMAGE:
-        return Drawing(label, name=name)
+        return Drawing(label, box=box_told(entry.get("bbox")), name=name)
 
 
 def _drawing(label: str | int | None, entry: dict[str, Any]) -> Drawing:
@@ -190,7 +190,7 @@ def _rle(drawn: dict[str, Any]) -> dict[str, object] | None:
     if not isinstance(size, list) or len(size) != 2:
         return None
     if isinstance(counts, str):
-        return {"size": [int(size[0]), int(size[1])], "counts": counts.encode("ascii")}
+        return {"size": [int(size[0]), int(size[1])], "counts": counts.encode()}
     if isinstance(counts, list):
         return {"size": [int(size[0]), int(size[1])], "counts": [int(count) for count in counts]}
     return None
