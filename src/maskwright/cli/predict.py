@@ -107,8 +107,8 @@ def predict(
 ) -> int:
     """Write masks for images.
 
-    A list has a path a line, relative to its folder. From a data set, only the images are used. A file that cannot be
-    read is reported and left out; the exit code is then 2.
+    A list has one path per line, relative to its folder. From a data set, only the images are used. A file that cannot
+    be read is reported and left out; the exit code is then 2.
     """
     from maskwright.workflows.runs.preflight import check_model
 

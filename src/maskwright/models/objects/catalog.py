@@ -12,7 +12,7 @@ OBJECT_MODELS: dict[str, ModelEntry] = {
         2017,
         "https://arxiv.org/abs/1703.06870",
         "compact",
-        "boxes, each with a class and a mask: objects that overlap, few to hundreds an image",
+        "boxes, each with a class and a mask: objects that overlap, from a few to hundreds per image",
         slim={"width": 32},
         tasks=("instance",),
         learns="regions",

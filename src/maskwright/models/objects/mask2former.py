@@ -1,10 +1,11 @@
 """Mask2Former: queries, each with a class and a mask; one network for classes of pixels, objects, or both.
 
 Cheng, Misra, Schwing, Kirillov, Girdhar 2022, "Masked-attention Mask Transformer for Universal Image Segmentation",
-section 3. A pixel decoder refines three levels of the backbone by deformable attention. In a transformer decoder each
-query looks at the inside of the mask that it drew in the layer before, at the other queries, and draws its mask again.
-A training matches queries with the segments of the truth one to one, and compares only what is matched; the others
-learn to say "no object". So no box, no anchor and no threshold between neighbours is needed.
+section 3. A pixel decoder refines three levels of the backbone by deformable attention. In each layer of a transformer
+decoder, each query attends to the features inside the mask that it predicted in the layer before, and to the other
+queries, and predicts its mask again. Training matches queries one to one with the annotated segments and compares only
+matched pairs; the other queries learn to predict "no object". No boxes, anchors or thresholds between neighbours are
+needed.
 
 For the task `semantic` the classes of pixels follow from the queries as in Cheng, Schwing, Kirillov 2021, "Per-Pixel
 Classification is Not All You Need" (MaskFormer), section 3.4, with p_q(c) the probability of class c for the query q
@@ -13,16 +14,16 @@ and m_q(x) its mask after a sigmoid,
     score(x, c) = sum over q of p_q(c) m_q(x),   c any class except "no object"
 
 and the logits are log score(x, c). For objects, a query counts as its likeliest class, with the score of the authors'
-code: that probability times the mean of the probabilities inside of its mask. For things and stuff, segments compete
+code: that probability times the mean of the probabilities inside its mask. For things and stuff, segments compete
 for pixels by score times m_q(x) (`tasks.panoptic_map`).
 
 Expected: 51.9 PQ and 43.7 mask AP on COCO and 47.2 mIoU on ADE20K with a ResNet-50 (their tables 1 to 3).
 
-Weights of the transformers library can be imported, over ResNet and Swin. We chose it over EoMT (Kerssies et al. 2025),
-which is simpler, since EoMT needs a large pretrained vision transformer, and without a model hub only weights of
-EfficientNet-Lite are at hand. Where we differ: a query is one object at most, where the authors take the best pairs of
-query and class; only segments whose masks hold a pixel compete for it; the layers between have 4 and 8 times as many
-units as the width.
+Weights of the transformers library can be imported, with ResNet and Swin backbones. We chose it over EoMT (Kerssies et
+al. 2025), which is simpler but needs a large pretrained vision transformer; without a model hub, only weights of
+EfficientNet-Lite are available. Where we differ: a query gives at most one object, where the authors take the best
+pairs of query and class; only segments whose masks contain a pixel compete for it; the hidden layers of the pixel
+decoder and of the transformer decoder have 4 and 8 times as many units as the width.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Mask R-CNN: propose boxes that may hold an object, then classify, correct and fill each of them.
+"""Mask R-CNN: propose boxes that may contain an object, then classify and correct each, and predict its mask.
 
-He, Gkioxari, Dollar, Girshick 2017, "Mask R-CNN", section 3, on a feature pyramid (Lin et al. 2017). A region proposal
-network (Ren et al. 2015, section 3) says of each anchor, a box of fixed size and shape around each point of each level,
-whether it holds an object, and shifts it. RoIAlign samples 7 x 7 points of each proposal from the level that suits its
-size, for the class and a corrected box, and 14 x 14 points of each box kept, for a mask of 28 x 28 per class. Objects
-may overlap, and no threshold has to separate objects that touch.
+He, Gkioxari, Dollar, Girshick 2017, "Mask R-CNN", section 3, on a feature pyramid (Lin et al. 2017). Anchors are
+boxes of fixed sizes and shapes around each point of each level. A region proposal network (Ren et al. 2015, section 3)
+predicts for each anchor whether it contains an object, and corrects it. RoIAlign samples 7 x 7 points of each proposal
+from the level that suits its size, for the class and a corrected box, and 14 x 14 points of each box kept, for a mask
+of 28 x 28 per class. Objects may overlap, and no threshold has to separate objects that touch.
 
 Expected: 37.1 mask AP on COCO with a ResNet-101 (their table 1); torchvision's ResNet-50 has 34.6, its second version
 41.8.
