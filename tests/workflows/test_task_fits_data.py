@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,21 @@ def test_masks_of_classes_are_no_objects(tmp_path, values, task):
         with pytest.raises(MaskwrightError, match="gives the class of each pixel, but no objects"):
             refused(tmp_path, task=task)
     assert mw.inspect(tmp_path, task="semantic").trainable
+
+
+def test_outlines_outside_of_all_images_are_the_reason_given(tmp_path):
+    images, objects = [], []
+    for number in range(1, 7):
+        photo(tmp_path / f"{number}.png", number, (32, 48))
+        images.append({"id": number, "file_name": f"{number}.png", "width": 48, "height": 32})
+        outline = [[200.0, 4.0, 220.0, 4.0, 220.0, 24.0, 200.0, 24.0]]
+        objects.append({"id": number, "image_id": number, "category_id": 1, "segmentation": outline})
+    content = {"images": images, "categories": [{"id": 1, "name": "cell"}], "annotations": objects}
+    (tmp_path / "instances.json").write_text(json.dumps(content))
+    assert not mw.inspect(tmp_path, task="instance").trainable
+    words = "no image with a usable annotation is left.*first fault: .*the outlines of 6 of 6 images lie far outside"
+    with pytest.raises(MaskwrightError, match=words):
+        mw.plan(tmp_path, task="instance")
 
 
 def test_the_cure_for_masks_without_objects_works(tmp_path):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.durations import check_lengths
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.time_budget import TimeBudget
+from maskwright.data.faults import OBSTACLES
 from maskwright.data.fingerprint import fingerprint, for_training
 from maskwright.data.formats import read_dataset
 from maskwright.data.split import TooFewImagesError, with_splits
@@ -107,11 +108,13 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
 
 
 def _divided(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:
-    """Split the usable images.
+    """Split the usable images. If the annotations leave none, `check_trainable` says why.
 
     Raises:
         MaskwrightError: there are too few; if others were left out, the message names the first of them.
     """
+    if not dataset.records:
+        return seen.dataset
     try:
         return with_splits(seen.dataset, plan.split, plan.seed, seen)
     except TooFewImagesError as error:
@@ -134,9 +137,9 @@ def check_trainable(found: Fingerprint) -> None:
     """
     if found.obstacle is None:
         return
-    worst = next((fault for fault in found.faults if fault.severity == "error"), None)
-    more = worst is not None and worst.message not in found.obstacle
-    why = f" The first fault: {worst.path}: {worst.message}: {worst.cure}." if worst is not None and more else ""
+    errors = (fault for fault in found.faults if fault.severity == "error" and fault.kind not in OBSTACLES)
+    worst = next(errors, None)
+    why = "" if worst is None else f" The first fault: {worst.path}: {worst.message}: {worst.cure}."
     raise MaskwrightError(
         f"{found.root} cannot be trained on: {found.obstacle}.{why} `maskwright inspect {found.root}` lists all faults"
     )
