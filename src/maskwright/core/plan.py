@@ -65,15 +65,20 @@ class PredictPlan(Section):
         flip: average with the prediction for the flipped image.
         flip_scale: size of the flipped image, as a factor on the working resolution: below 1, two scales are averaged,
             and the flip takes less time.
+        flip_pixels: of the largest image that is flipped too; larger ones are predicted once, in half the time.
         output_stride: 4, 8, 16 or 32: largest stride of the network, if it can be changed after training; None for the
             stride that it was trained at.
+        window: what the network averages over the whole image, it averages over windows of this size around each pixel,
+            in the order of the axes of the data; None for the whole image.
     """
 
     tile: Sides = (512, 512)
     overlap: Number = Field(0.25, ge=0, le=0.5)
     flip: Flag = False
     flip_scale: Number = Field(1.0, ge=0.25, le=2)
+    flip_pixels: Whole = Field(1 << 24, ge=0)
     output_stride: Literal[4, 8, 16, 32] | None = None
+    window: Sides | None = None
 
     @property
     def tile_size(self) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import torch
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan_section import image_size
 from maskwright.models.device import resolve_device
 from maskwright.models.folding import fold_batch_norms
 
@@ -74,6 +75,8 @@ class TorchEngine:
         self.fast = fast
         if card.predict.output_stride is not None:
             bring_to_stride(segmenter, card)
+        if card.predict.window is not None:
+            segmenter.set_window(image_size(card.predict.window, "predict.window"))
         self.segmenter = segmenter.to(self.device).eval()
         fold_batch_norms(self.segmenter, card.data.channels)
         self.segmenter.to(memory_format=torch.channels_last)

@@ -14,6 +14,7 @@ from maskwright.core.channels import class_channels
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.layers.blocks import height_width, mirror, resize
 from maskwright.models.layers.norm import BatchNorm2d, moving_statistics
+from maskwright.models.layers.windows import Averaging
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,6 +159,17 @@ class Segmenter(nn.Module):
         self.backbone.set_output_stride(output_stride)
         self.decoder.adapt(self.backbone.reductions)
         self.native_stride = self.decoder.stride
+
+    def set_window(self, window: tuple[int, int] | None) -> None:
+        """Let what averages over the whole image do so over a window of (height, width) pixels around each pixel.
+
+        Args:
+            window: in pixels of the image; None for the whole image.
+        """
+        stride = self.backbone.reductions[-1]  # of the level that all of them average
+        for layer in self.modules():
+            if isinstance(layer, Averaging):
+                layer.window = None if window is None else (window[0] / stride, window[1] / stride)
 
     def try_output_stride(self, output_stride: int) -> None:
         """Check whether `set_output_stride` is possible later, without changing the network.

@@ -28,6 +28,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import pyramid_levels
 from maskwright.models.heads.pixel import PixelHead
 from maskwright.models.layers.blocks import ConvNormAct, height_width, initialise, resize
+from maskwright.models.layers.windows import Averaging, moving_average
 from maskwright.models.segmenter import Decoder, Segmenter
 
 if TYPE_CHECKING:
@@ -39,17 +40,17 @@ LOW_STRIDE = 8
 STEPS = (16, 20)
 
 
-class LRASPPDecoder(Decoder):
+class LRASPPDecoder(Decoder, Averaging):
     """The gated last level, concatenated with a low one.
 
     Args:
         backbone: its last level and one low level are the input.
         width: channels of the gated map.
-        window: side of the window of the average, 0 for the whole map.
-        steps: of the window, along height and width.
+        side: of the paper's windows of the average, 0 for the whole map.
+        steps: of these windows, along height and width.
     """
 
-    def __init__(self, backbone: Backbone, width: int, window: int, steps: Sequence[int]) -> None:
+    def __init__(self, backbone: Backbone, width: int, side: int, steps: Sequence[int]) -> None:
         low = pyramid_levels(backbone.reductions, LOW_STRIDE)[0]
         last = len(backbone.reductions) - 1
         if low == last:
@@ -58,7 +59,7 @@ class LRASPPDecoder(Decoder):
                 f"{list(backbone.reductions)}: choose one with a pyramid, such as mobilenetv3_large_100"
             )
         super().__init__(width + backbone.channels[low], backbone.reductions[low])
-        self.low, self.window, self.steps = low, window, tuple(steps)
+        self.low, self.side, self.steps = low, side, tuple(steps)
         self.block = ConvNormAct(backbone.channels[last], width, 1)
         self.gate = nn.Conv2d(backbone.channels[last], width, 1, bias=False)
         initialise(self)
@@ -72,9 +73,9 @@ class LRASPPDecoder(Decoder):
 
     def _average(self, x: Tensor) -> Tensor:
         """Return the mean over the map, or over windows no larger than it."""
-        if not self.window:
-            return x.mean((2, 3), keepdim=True)
-        kernel = (min(self.window, x.shape[2]), min(self.window, x.shape[3]))
+        if not self.side:
+            return x.mean((2, 3), keepdim=True) if self.window is None else moving_average(x, self.window)
+        kernel = (min(self.side, x.shape[2]), min(self.side, x.shape[3]))
         return F.avg_pool2d(x, kernel, self.steps)
 
 

@@ -44,6 +44,7 @@ from maskwright.models.backbones.base import pyramid_levels
 from maskwright.models.heads.pixel import AuxHead, PixelHead
 from maskwright.models.layers.blocks import ConvNormAct, height_width, initialise, resize
 from maskwright.models.layers.pyramid import average_cells
+from maskwright.models.layers.windows import Averaging, moving_average
 from maskwright.models.segmenter import Decoder, Segmenter
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from maskwright.models.backbones.base import Backbone
 
 
-class SimplePooling(nn.Module):
+class SimplePooling(Averaging):
     """Averages over grids, reduced, upsampled and summed (section 3.3): lighter than PSPNet's, which concatenates."""
 
     def __init__(self, inputs: int, outputs: int, grids: Sequence[int]) -> None:
@@ -64,11 +65,14 @@ class SimplePooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, outputs, H, W) for `x` (N, inputs, H, W)."""
         size = height_width(x)
-        pooled = [
-            branch(average_cells(x, (grid, grid))) for grid, branch in zip(self.grids, self.branches, strict=True)
-        ]
+        pooled = [branch(self._average(x, grid)) for grid, branch in zip(self.grids, self.branches, strict=True)]
         total = torch.stack([resize(part, size) for part in pooled]).sum(dim=0)
         return cast("Tensor", self.refine(total))
+
+    def _average(self, x: Tensor, grid: int) -> Tensor:
+        if self.window is None:
+            return average_cells(x, (grid, grid))
+        return moving_average(x, (self.window[0] / grid, self.window[1] / grid))
 
 
 class AttentionFusion(nn.Module):

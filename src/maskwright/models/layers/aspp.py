@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from maskwright.models.layers.blocks import ConvAct, ConvNormAct, SeparableConv, height_width
+from maskwright.models.layers.windows import Averaging, moving_average
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class AtrousPyramid(nn.Module):
+class AtrousPyramid(Averaging):
     """ASPP with image-level features (Chen et al. 2017, "Rethinking Atrous Convolution", section 3.3, figure 5).
 
     One 1x1 convolution, one 3x3 convolution for each rate and one global average, concatenated and projected.
@@ -56,9 +57,12 @@ class AtrousPyramid(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, outputs, H, W) for `x` (N, inputs, H, W)."""
-        image = cast("Tensor", self.image(x.mean((2, 3), keepdim=True)))
+        if self.window is None:
+            image = cast("Tensor", self.image(x.mean((2, 3), keepdim=True))).expand(-1, -1, *height_width(x))
+        else:
+            image = cast("Tensor", self.image(moving_average(x, self.window)))
         parts = [branch(x) for branch in self.branches]
-        return cast("Tensor", self.project(torch.cat([*parts, image.expand(-1, -1, *height_width(x))], dim=1)))
+        return cast("Tensor", self.project(torch.cat([*parts, image], dim=1)))
 
 
 class FieldsOfView(nn.Module):

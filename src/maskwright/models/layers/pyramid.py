@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from maskwright.models.layers.blocks import ConvNormAct, height_width, resize
+from maskwright.models.layers.windows import Averaging, moving_average
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class PyramidPooling(nn.Module):
+class PyramidPooling(Averaging):
     """Average over grids of several sizes, reduce, upsample, concatenate with the input (Zhao et al. 2017, figure 3c).
 
     Args:
@@ -24,6 +25,8 @@ class PyramidPooling(nn.Module):
         follow_shape: give the longer side more cells, in proportion (as in the code of Orsic et al. 2019); otherwise
             the grids are square, as in PSPNet.
         align_corners: see `resize`.
+
+    With a `window` each pixel has grids of its own, over the window around it: the average over the cell in the middle.
 
     Attributes:
         channels: of the output, `inputs + each * len(grids)`.
@@ -50,9 +53,15 @@ class PyramidPooling(nn.Module):
         size = height_width(x)
         parts = [x]
         for grid, branch in zip(self.grids, self.branches, strict=True):
-            pooled = average_cells(x, self._cells(grid, size))
+            pooled = self._pooled(x, grid, size)
             parts.append(resize(cast("Tensor", branch(pooled)), size, align_corners=self.align_corners))
         return torch.cat(parts, dim=1)
+
+    def _pooled(self, x: Tensor, grid: int, size: tuple[int, int]) -> Tensor:
+        if self.window is None:
+            return average_cells(x, self._cells(grid, size))
+        height, width = self.window
+        return moving_average(x, (height / grid, width / grid))
 
     def _cells(self, grid: int, size: tuple[int, int]) -> tuple[int, int]:
         """Return the number of cells along height and width; with `follow_shape` at most one per pixel."""

@@ -1,0 +1,287 @@
+"""Layers that compute any rows of their result from some rows of their input. Knows no network and no image.
+
+Rows of a result come from a window of rows of the input that moves with them. Where it reaches beyond the map, a layer
+does what it does at the edge of a map: it pads, repeats the edge or leaves out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import torch
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+class Span(NamedTuple):
+    """Which rows a layer computes, and what it gets for it.
+
+    Attributes:
+        start, stop: rows of the result.
+        first: the first row of the input that is given.
+        above, below: rows of the window that are missing, because they lie beyond the map.
+        height: rows of the whole input.
+    """
+
+    start: int
+    stop: int
+    first: int
+    above: int
+    below: int
+    height: int
+
+
+class Layer(Protocol):
+    """One step of a network. Rows are counted from the top of a map, also beyond its edges."""
+
+    def height(self, rows: int) -> int:
+        """Return the height of the result for an input of so many rows."""
+
+    def first(self, row: int) -> int:
+        """Return the first row of the input that a row of the result needs."""
+
+    def stop(self, row: int) -> int:
+        """Return the end of the rows of the input that all rows of the result above `row` need."""
+
+    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+        """Return the rows (N, C, stop - start, W) of a span, from the rows of all inputs that it names."""
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """What computes each pixel from the same pixel of its inputs.
+
+    Attributes:
+        call: inputs -> result; it may overwrite them.
+    """
+
+    call: Callable[..., Tensor]
+
+    def height(self, rows: int) -> int:
+        """Return the same."""
+        return rows
+
+    def first(self, row: int) -> int:
+        """Return the same."""
+        return row
+
+    def stop(self, row: int) -> int:
+        """Return the same."""
+        return row
+
+    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+        """Call it."""
+        return self.call(*inputs)
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Rows and columns of one value around a map.
+
+    Attributes:
+        sides: left, right, top, bottom.
+        value: of the new pixels.
+    """
+
+    sides: tuple[int, int, int, int]
+    value: float
+
+    def height(self, rows: int) -> int:
+        """Add both."""
+        return rows + self.sides[2] + self.sides[3]
+
+    def first(self, row: int) -> int:
+        """Return the row that moved here."""
+        return row - self.sides[2]
+
+    def stop(self, row: int) -> int:
+        """Return the row that moved here."""
+        return row - self.sides[2]
+
+    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+        """Pad on the left and right, and with the rows beyond the map."""
+        return F.pad(inputs[0], (*self.sides[:2], span.above, span.below), value=self.value)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows of a kernel that moves down a map.
+
+    Attributes:
+        kernel: rows of it.
+        stride: rows by which it moves.
+        padding: rows above the map, and below it.
+        dilation: rows from one row of the kernel to the next.
+    """
+
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    dilation: int = 1
+
+    def height(self, rows: int) -> int:
+        """Return how many places it has."""
+        return (rows + 2 * self.padding - (self.kernel - 1) * self.dilation - 1) // self.stride + 1
+
+    def first(self, row: int) -> int:
+        """Return its top."""
+        return row * self.stride - self.padding
+
+    def stop(self, row: int) -> int:
+        """Return the end of the place above `row`."""
+        return (row - 1) * self.stride - self.padding + (self.kernel - 1) * self.dilation + 1
+
+
+@dataclass(frozen=True)
+class Convolution(Window):
+    """A convolution.
+
+    Attributes:
+        weight: (K, C / groups, h, w).
+        bias: (K,), or None.
+        across: stride, padding and dilation of the columns.
+        groups: see `F.conv2d`.
+    """
+
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    across: tuple[int, int, int] = (1, 0, 1)
+    groups: int = 1
+
+    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+        """Convolve."""
+        assert self.weight is not None
+        x = inputs[0]
+        if span.above or span.below:
+            x = F.pad(x, (0, 0, span.above, span.below))
+        stride, padding, dilation = self.across
+        down = (self.stride, stride), (0, padding), (self.dilation, dilation)
+        return F.conv2d(x, self.weight, self.bias, *down, self.groups)
+
+
+@dataclass(frozen=True)
+class Largest(Window):
+    """Maximum pooling.
+
+    Attributes:
+        across: kernel, stride, padding and dilation of the columns.
+    """
+
+    across: tuple[int, int, int, int] = (1, 1, 0, 1)
+
+    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+        """Pool."""
+        x = inputs[0]
+        if span.above or span.below:
+            x = F.pad(x, (0, 0, span.above, span.below), value=-torch.inf)
+        kernel, stride, padding, dilation = self.across
+        rows = self.kernel, self.stride, 0, self.dilation
+        return F.max_pool2d(x, *zip(rows, (kernel, stride, padding, dilation), strict=True))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Average(Window):
+    """Average pooling.
+
+    Attributes:
+        across: kernel, stride and padding of the columns.
+        padded: whether the zeros beyond the edge count.
+    """
+
+    across: tuple[int, int, int] = (1, 1, 0)
+    padded: bool = True
+
+    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+        """Pool; rows that are missing at an edge are zeros, and the sum is divided by the number of the others."""
+        x = inputs[0]
+        if span.above or span.below:
+            x = F.pad(x, (0, 0, span.above, span.below))
+        sides = zip((self.kernel, self.stride, 0), self.across, strict=True)
+        x = F.avg_pool2d(x, *sides, count_include_pad=self.padded)
+        if self.padded or not (span.above or span.below):
+            return x
+        tops = torch.arange(span.start, span.stop, device=x.device) * self.stride - self.padding
+        there = (tops + self.kernel).clamp(max=span.height) - tops.clamp(min=0)
+        return x * (self.kernel / there)[:, None]
+
+
+@dataclass(frozen=True)
+class Transposed:
+    """A transposed convolution.
+
+    Attributes:
+        kernel, stride, padding: of the rows.
+        weight: (C, K / groups, h, w).
+        bias: (K,), or None.
+        across: stride and padding of the columns.
+        groups: see `F.conv_transpose2d`.
+    """
+
+    kernel: int
+    stride: int
+    padding: int
+    weight: Tensor
+    bias: Tensor | None
+    across: tuple[int, int]
+    groups: int
+
+    def height(self, rows: int) -> int:
+        """Return the height of the result."""
+        return (rows - 1) * self.stride - 2 * self.padding + self.kernel
+
+    def first(self, row: int) -> int:
+        """Return the first row that adds to this one."""
+        return -((self.kernel - 1 - self.padding - row) // self.stride)
+
+    def stop(self, row: int) -> int:
+        """Return the end of the rows that add to the row above."""
+        return (row - 1 + self.padding) // self.stride + 1
+
+    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+        """Convolve, and cut the rows out that are complete."""
+        stride = (self.stride, self.across[0])
+        x = F.conv_transpose2d(
+            inputs[0], self.weight, self.bias, stride, (0, self.across[1]), groups=self.groups
+        )
+        top = span.first * self.stride - self.padding
+        return x[:, :, span.start - top : span.stop - top]
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """Upsampling by a whole factor, bilinear or by the nearest neighbour.
+
+    Attributes:
+        factors: of rows and columns.
+        mode: see `F.interpolate`.
+    """
+
+    factors: tuple[int, int]
+    mode: str
+
+    def height(self, rows: int) -> int:
+        """Return the height of the result."""
+        return rows * self.factors[0]
+
+    def first(self, row: int) -> int:
+        """Return the row above the place of this one."""
+        return self._above(row)
+
+    def stop(self, row: int) -> int:
+        """Return the end of the two rows around the place of the row above."""
+        return self._above(row - 1) + 2
+
+    def _above(self, row: int) -> int:
+        factor = self.factors[0]
+        return (2 * row + 1 - factor) // (2 * factor)
+
+    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+        """Enlarge the rows that are there: at an edge of the map, `F.interpolate` does what it does there anyway."""
+        x = F.interpolate(inputs[0], scale_factor=self.factors, mode=self.mode)  # type: ignore[arg-type]
+        top = span.first * self.factors[0]
+        return x[:, :, span.start - top : span.stop - top]

@@ -1,0 +1,143 @@
+"""A network as layers that compute rows: recorded, put in order, normalisation folded into convolutions, and checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from maskwright.inference.streaming.layers import Convolution, Pointwise
+from maskwright.inference.streaming.recording import Operation, UnfitError, recorded
+from maskwright.inference.streaming.rules import NORMS, layer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from maskwright.inference.streaming.layers import Layer
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer with what it reads.
+
+    Attributes:
+        number: of its result.
+        inputs: numbers of the results that it reads; 0 is the image.
+        layer: computes it.
+    """
+
+    number: int
+    inputs: tuple[int, ...]
+    layer: Layer
+
+
+@dataclass(frozen=True)
+class RowNetwork:
+    """A network as a list of steps, each after those that it reads.
+
+    Attributes:
+        steps: see above.
+        result: number of the last one.
+    """
+
+    steps: tuple[Step, ...]
+    result: int
+
+    @classmethod
+    def of(cls, network: Callable[[Tensor], Tensor], image: Tensor) -> tuple[RowNetwork, Tensor]:
+        """Record a network in evaluation mode.
+
+        Args:
+            network: images (N, C, H, W) to maps (N, K, H, W).
+            image: small, of a size that the network divides at all its levels, with its precision and on its device.
+
+        Returns:
+            The network by rows, and the maps of the image, to compare its own with.
+
+        Raises:
+            UnfitError: the network cannot be computed by rows.
+        """
+        operations, result, maps = recorded(network, image)
+        heights = {0: image.shape[2]}
+        same: dict[int, int] = {}
+        steps: list[Step] = []
+        for operation in _needed(operations, result):
+            inputs = tuple(same.get(place, place) for place in operation.places)
+            layer = layer_of(operation, [heights[place] for place in inputs])
+            heights[operation.number] = operation.shape[2]
+            if layer is None:
+                same[operation.number] = inputs[0]
+            else:
+                steps.append(Step(operation.number, inputs, layer))
+        found = cls(tuple(_safe(_folded(steps))), same.get(result, result))
+        if maps.shape[2:] != image.shape[2:]:
+            raise UnfitError("its maps have another size than its input")
+        return found, maps
+
+
+def _needed(operations: list[Operation], result: int) -> list[Operation]:
+    """Return the operations that the result depends on, in their order."""
+    wanted = {result}
+    kept = []
+    for operation in reversed(operations):
+        if operation.number in wanted:
+            wanted.update(operation.places)
+            kept.append(operation)
+    return kept[::-1]
+
+
+def _folded(steps: list[Step]) -> list[Step]:
+    """Make batch normalisation part of the convolution before it: one pass over memory less."""
+    readers = Counter(place for step in steps for place in step.inputs)
+    found: dict[int, Step] = {}
+    for step in steps:
+        before = found.get(step.inputs[0])
+        norm = step.layer.call if isinstance(step.layer, Pointwise) else None
+        if (
+            isinstance(norm, Operation)
+            and norm.name in NORMS
+            and before is not None
+            and isinstance(before.layer, Convolution)
+            and readers[before.number] == 1
+        ):
+            del found[before.number]
+            found[step.number] = Step(step.number, before.inputs, _normalised(before.layer, norm))
+        else:
+            found[step.number] = step
+    return list(found.values())
+
+
+def _normalised(layer: Convolution, norm: Operation) -> Convolution:
+    """Return a convolution with the weights and bias that include a normalisation."""
+    _, weight, bias, mean, variance = norm.arguments[:5]
+    assert layer.weight is not None
+    scale = torch.rsqrt(variance.double() + norm.arguments[NORMS[norm.name]])
+    if weight is not None:
+        scale = scale * weight.double()
+    shift = -mean.double() if layer.bias is None else layer.bias.double() - mean.double()
+    shift = shift * scale + (0 if bias is None else bias.double())
+    folded = (layer.weight.double() * scale[:, None, None, None]).to(layer.weight.dtype)
+    weights = folded.contiguous(memory_format=torch.channels_last)
+    return replace(layer, weight=weights, bias=shift.to(layer.weight.dtype))
+
+
+def _safe(steps: list[Step]) -> list[Step]:
+    """Let no step overwrite a map that another one reads too."""
+    readers = Counter(place for step in steps for place in step.inputs)
+    found = []
+    for step in steps:
+        call = step.layer.call if isinstance(step.layer, Pointwise) else None
+        overwrites = isinstance(call, Operation) and str(call.function.overloadpacket.__name__).endswith("_")
+        if overwrites and readers[step.inputs[0]] > 1:
+            assert isinstance(call, Operation)
+            step = replace(step, layer=Pointwise(_on_copy(call)))
+        found.append(step)
+    return found
+
+
+def _on_copy(call: Operation) -> Callable[..., Tensor]:
+    return lambda first, *others: call(first.clone(), *others)

@@ -1,0 +1,146 @@
+"""From an operation that was recorded to the layer that computes it by rows; one rule a function, in a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from maskwright.inference.streaming.layers import (
+    Average,
+    Convolution,
+    Enlarged,
+    Largest,
+    Layer,
+    Padding,
+    Pointwise,
+    Transposed,
+)
+from maskwright.inference.streaming.recording import Operation, Place, UnfitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+SAME = frozenset({"alias", "clone", "detach", "contiguous"})
+"""Operations that change nothing."""
+NORMS = {"native_batch_norm": 7, "_native_batch_norm_legit_no_training": 6}
+"""Batch normalisation with fixed statistics; the place of `eps` among the arguments."""
+_BY_PIXEL = frozenset(
+    {
+        *("relu", "hardtanh", "clamp", "sigmoid", "silu", "hardswish", "hardsigmoid", "gelu", "leaky_relu", "elu"),
+        *("tanh", "mish", "_prelu_kernel", "add", "sub", "mul", "div", "neg", "abs", "pow", "sqrt", "_to_copy"),
+        *NORMS,
+    }
+)
+_ALONG = {"cat": 1, "slice": 1, "split": 2, "split_with_sizes": 2, "mean": 1, "amax": 1, "_softmax": 1}
+"""Operations along one axis, and the place of the axis among the arguments: by pixel if it is that of the channels."""
+
+
+def layer_of(operation: Operation, heights: Sequence[int]) -> Layer | None:
+    """Return the layer of an operation, or None if it changes nothing.
+
+    Args:
+        operation: on maps (N, C, H, W).
+        heights: of its inputs when it was recorded.
+
+    Raises:
+        UnfitError: its rows need all rows of its input, or it is not known here.
+    """
+    name, shape = operation.name, operation.shape
+    if len(shape) != 4:
+        raise UnfitError(f"{name} gives a result of {len(shape)} axes")
+    if name in SAME or (name == "slice" and _keeps_all(operation, heights)):
+        return None
+    if name in _RULES:
+        layer = _RULES[name](operation)
+    elif name in _BY_PIXEL or _along_channels(operation):
+        _check_constants(operation)
+        layer = Pointwise(operation)
+    elif name.startswith("upsample_"):
+        return _enlarged(operation, heights[0])
+    else:
+        raise UnfitError(f"{name} may need the whole of it")
+    if any(layer.height(height) != shape[2] for height in heights):
+        raise UnfitError(f"{name} changes the height in a way that is not known")
+    return layer
+
+
+def _keeps_all(operation: Operation, heights: Sequence[int]) -> bool:
+    """Tell whether a slice of rows or columns is the whole: all but that would be a crop."""
+    axis, *bounds = (*operation.arguments[1:], *(0,) * (3 - len(operation.arguments[1:])))
+    return axis in {0, 2, 3} and bounds[0] in {0, None} and operation.shape[2] == heights[0]
+
+
+def _along_channels(operation: Operation) -> bool:
+    place = _ALONG.get(operation.name)
+    if place is None:
+        return False
+    axes = operation.arguments[place] if len(operation.arguments) > place else 0
+    return axes in (1, [1], -3, [-3])
+
+
+def _check_constants(operation: Operation) -> None:
+    """Refuse constants that depend on the place in the map, such as positions that were learnt."""
+    for value in (*operation.arguments, *operation.named.values()):
+        if isinstance(value, Tensor) and any(side > 1 for side in (value.shape[2:] if value.ndim == 4 else ())):
+            raise UnfitError(f"{operation.name} takes values that depend on the place")
+
+
+def _convolution(operation: Operation) -> Layer:
+    _, weight, bias, stride, padding, dilation, transposed, more, groups = operation.arguments
+    if isinstance(weight, Place) or weight.ndim != 4:
+        raise UnfitError("a convolution has weights that depend on the image")
+    if not transposed:
+        across = (stride[-1], padding[-1], dilation[-1])
+        return Convolution(weight.shape[2], stride[0], padding[0], dilation[0], weight, bias, across, groups)
+    if any(more) or set(dilation) != {1}:
+        raise UnfitError("a transposed convolution is dilated or larger at one side")
+    return Transposed(weight.shape[2], stride[0], padding[0], weight, bias, (stride[-1], padding[-1]), groups)
+
+
+def _padding(operation: Operation) -> Layer:
+    sides, value = operation.arguments[1], (operation.arguments[2] if len(operation.arguments) > 2 else 0)
+    whole = (*sides, *(0,) * (4 - len(sides)))
+    if len(sides) > 4 or min(sides) < 0:
+        raise UnfitError("it crops its maps")
+    return Padding(whole, float(value))
+
+
+def _pairs(operation: Operation, defaults: Sequence[Any]) -> list[Any]:
+    """Return the arguments of a pooling after its input, pairs as (rows, columns)."""
+    given = [*operation.arguments[1:], *defaults[len(operation.arguments) - 1 :]]
+    pairs = [[*each, *each][:2] if isinstance(each, list) and each else each for each in given]
+    return [pairs[0], pairs[1] or pairs[0], *pairs[2:]]  # the stride is that of the kernel if it is left out
+
+
+def _largest(operation: Operation) -> Layer:
+    if operation.output:
+        raise UnfitError("it uses the places of largest values")
+    kernel, stride, padding, dilation, _ = _pairs(operation, [None, [], [0, 0], [1, 1], False])
+    across = (kernel[1], stride[1], padding[1], dilation[1])
+    return Largest(kernel[0], stride[0], padding[0], dilation[0], across)
+
+
+def _average(operation: Operation) -> Layer:
+    kernel, stride, padding, _, padded, divisor = _pairs(operation, [None, [], [0, 0], False, True, None])
+    if divisor is not None:
+        raise UnfitError("an average has a divisor of its own")
+    return Average(kernel[0], stride[0], padding[0], 1, (kernel[1], stride[1], padding[1]), padded)
+
+
+def _enlarged(operation: Operation, height: int) -> Layer | None:
+    """Return upsampling by a whole factor; None for one by 1."""
+    mode = {"upsample_bilinear2d": "bilinear", "upsample_nearest2d": "nearest"}.get(operation.name)
+    aligned = mode == "bilinear" and operation.arguments[2]
+    factor, rest = divmod(operation.shape[2], height)
+    if mode is None or aligned or rest:
+        raise UnfitError("it resizes maps by other than whole factors")
+    return None if factor == 1 else Enlarged((factor, factor), mode)
+
+
+_RULES: Mapping[str, Callable[[Operation], Layer]] = {
+    "convolution": _convolution,
+    "constant_pad_nd": _padding,
+    "max_pool2d_with_indices": _largest,
+    "avg_pool2d": _average,
+}
