@@ -103,23 +103,24 @@ class TorchEngine:
             float32 (N, F): mean and standard deviation of each channel over the tile, of the second level and the last
             but one.
         """
-        with self._precision():
-            levels = self.segmenter.levels(self._pixels(tiles))
+        with self.precision():
+            levels = self.segmenter.levels(self.pixels(tiles))
         chosen = [levels[place].float() for place in sorted({min(1, len(levels) - 1), max(len(levels) - 2, 0)})]
         parts = [part for level in chosen for part in (level.mean((2, 3)), level.std((2, 3), correction=0))]
         return torch.cat(parts, 1).cpu()
 
-    def _pixels(self, tiles: NDArray[np.uint8]) -> Tensor:
+    def pixels(self, tiles: NDArray[np.uint8]) -> Tensor:
+        """Return tiles uint8 (N, h, w, channels) as the network takes them, normalised (N, channels, h, w)."""
         pixels = torch.from_numpy(tiles).to(self.device).permute(0, 3, 1, 2).float()
         return pixels.sub_(self._mean).div_(self._std).contiguous(memory_format=torch.channels_last)
 
     def _run(self, tiles: NDArray[np.uint8]) -> Any:
-        pixels = self._pixels(tiles)
-        with self._precision():
+        pixels = self.pixels(tiles)
+        with self.precision():
             return self.segmenter(pixels)
 
     @contextlib.contextmanager
-    def _precision(self) -> Iterator[None]:
+    def precision(self) -> Iterator[None]:
         """Fix the arithmetic: the same kernels every time, and no TF32 unless speed was asked for."""
         with contextlib.ExitStack() as stack:
             if self.device.type == "cuda":

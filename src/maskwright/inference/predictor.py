@@ -10,8 +10,9 @@ that is what gives the same result on another machine as well.
 from __future__ import annotations
 
 import copy
+import sys
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from maskwright.inference.object_tiles import object_blocks
 from maskwright.inference.opening import How, Loaded, opened
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
 from maskwright.inference.prepared_image import PreparedImage
+from maskwright.inference.streamed import RowEngine, streamed_blocks
 from maskwright.inference.tiled import TileNetwork, tiled_blocks
 from maskwright.ops.no_data import with_holes
 from maskwright.postprocess import check_channels, held_by
@@ -105,6 +107,7 @@ class Predictor:
         card: preprocessing, channels, tile, decoding.
         postprocessor: follows the network; None for none.
         loaded: how it was loaded; None if it was not, or was changed since.
+        by_rows: the network by rows, which then predicts all images so, and without the flip; None for tiles.
 
     Attributes:
         task: of the card, what the maps mean.
@@ -112,9 +115,15 @@ class Predictor:
     """
 
     def __init__(
-        self, engine: Engine, card: Card, postprocessor: Postprocessor | None = None, loaded: Loaded | None = None
+        self,
+        engine: Engine,
+        card: Card,
+        postprocessor: Postprocessor | None = None,
+        loaded: Loaded | None = None,
+        by_rows: RowEngine | None = None,
     ) -> None:
         self.engine, self.card, self.postprocessor, self.loaded = engine, card, postprocessor, loaded
+        self.by_rows = by_rows
         self.task = task_of(card)
         self.classes = card.classes.table()
 
@@ -181,6 +190,14 @@ class Predictor:
     def with_postprocessor(self, postprocessor: Postprocessor | None) -> Predictor:
         """Return the same network with another postprocessor."""
         return Predictor(self.engine, self.card, postprocessor)
+
+    def with_flip(self, flip: bool | None) -> Predictor:
+        """Return the same network that averages with the flipped image always, or never; None for as the card says."""
+        if flip is None:
+            return self
+        how = self.card.predict.model_copy(update={"flip": flip, "flip_pixels": sys.maxsize})
+        card = self.card.model_copy(update={"predict": how})
+        return Predictor(self.engine, card, self.postprocessor, self.loaded)
 
     def predict(self, image: NDArray[Any] | ImageRef | str | Path) -> Prediction:
         """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or a file, or a page of one.
@@ -260,5 +277,10 @@ class Predictor:
         if emits_objects(self.card.channels):
             yield from object_blocks(source, self.engine, self.card.predict, shares=self.task.shares)
             return
-        for block in tiled_blocks(source, TileNetwork(self.engine, self.card), start):
+        if self.by_rows is not None:
+            rank = partial(self.task.ranked, decoding=self.card.decoding)
+            for block, ranked in streamed_blocks(source, self.by_rows, self.card.channels, rank, start):
+                yield block if ranked else replace(block, maps=self.task.adjust(block.maps, self.card.decoding))
+            return
+        for block in tiled_blocks(source, TileNetwork(self.engine, self.card, source.working), start):
             yield replace(block, maps=self.task.adjust(block.maps, self.card.decoding))

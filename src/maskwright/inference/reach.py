@@ -53,7 +53,7 @@ def measured(source: PreparedImage, engine: Engine, card: Card, most: int | None
         card: of the network.
         most: largest reach that can be used; None for a quarter of the tile.
     """
-    network = TileNetwork(engine, card)
+    network = TileNetwork(engine, card, source.working)
     cut = card.predict.tile_size[1] // 4 // ALIGN * ALIGN
     agree = np.mean([_agreeing(tile, cut, network) for tile in _tiles(source, card.predict.tile_size)], axis=0)
     beyond = np.cumsum(agree[::-1])[::-1] / np.arange(len(agree), 0, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from maskwright.core.plan import PredictPlan
     from maskwright.inference.engine import Engine
     from maskwright.inference.prepared_image import PreparedImage
     from maskwright.models.bundle import Card
@@ -36,15 +38,17 @@ class TileNetwork:
     Args:
         engine: runs the network.
         card: its channels, tile, overlap and flip.
+        size: (height, width) of the image that the tiles are of, at working resolution.
     """
 
-    def __init__(self, engine: Engine, card: Card) -> None:
+    def __init__(self, engine: Engine, card: Card, size: tuple[int, int]) -> None:
         self.engine, self.how, self.groups = engine, card.predict, card.channels
+        self.flips = flips(self.how, size)
 
     def maps(self, tiles: NDArray[np.uint8]) -> Tensor:
         """Return activated maps (N, C, h, w) of prepared tiles uint8 (N, h, w, channels), averaged over the flip."""
         maps = activated(self._forward(tiles), self.groups)
-        if self.how.flip:
+        if self.flips:
             maps = maps.add_(self._of_flipped(tiles)).div_(2)
         return maps
 
@@ -66,6 +70,11 @@ class TileNetwork:
                 "belongs to another network"
             )
         return maps
+
+
+def flips(how: PredictPlan, size: tuple[int, int]) -> bool:
+    """Tell whether the prediction of an image of `size` (height, width) is averaged with that of the flipped one."""
+    return how.flip and math.prod(size) <= how.flip_pixels
 
 
 def tiled_blocks(source: PreparedImage, network: TileNetwork, start: int = 0) -> Iterator[Block]:

@@ -186,6 +186,13 @@ class Task(Protocol):
         """Apply the fitted numbers to maps (C, h, w), after tiles and flips were averaged; by default, do nothing."""
         return maps
 
+    def ranked(self, raw: Tensor, decoding: Decoding) -> Tensor | None:
+        """Return values (K, h, w) from raw maps whose largest is that of the adjusted maps; by default, None for none.
+
+        They spare a label map the activation and `adjust`. The raw maps may be overwritten.
+        """
+        return None
+
     def fit(
         self,
         seen: Iterator[Seen],

@@ -71,6 +71,13 @@ class Semantic(Task):
         """Add the class offsets to the log-probabilities, then divide by the temperature; the sum stays 1."""
         return adjusted(maps, decoding.get("offsets"), decoding.get("temperature", 1.0))
 
+    def ranked(self, raw: Tensor, decoding: Decoding) -> Tensor | None:
+        """Add the class offsets to the raw values; a single class is compared with one half, and has none."""
+        offsets = decoding.get("offsets")
+        if len(raw) == 1 or offsets is None:
+            return None if len(raw) == 1 else raw
+        return raw.add_(torch.tensor(offsets, device=raw.device)[:, None, None])
+
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit class offsets and the temperature on sampled pixels."""
         return fit_labels(seen, images, classes, deadline)

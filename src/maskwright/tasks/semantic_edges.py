@@ -39,6 +39,9 @@ class SemanticWithEdges(Semantic):
         """Adjust the probabilities of the classes."""
         return torch.cat([super().adjust(maps[:-1], decoding), maps[-1:]])
 
+    def ranked(self, raw: Tensor, decoding: Decoding) -> None:
+        """Return None: the edges are no class."""
+
     def decode(
         self,
         blocks: Iterable[Block],

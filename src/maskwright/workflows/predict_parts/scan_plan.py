@@ -11,6 +11,9 @@ from maskwright.data.readers.tiff_file import TiffImage
 from maskwright.data.readers.zarr_store import is_store, layout_of
 from maskwright.inference import Predictor, reach
 from maskwright.inference.prepared_image import PreparedImage
+from maskwright.inference.streamed import RowEngine
+from maskwright.inference.streaming.recording import UnfitError
+from maskwright.inference.tiled import flips
 from maskwright.ops.tiles import ALIGN
 
 if TYPE_CHECKING:
@@ -66,6 +69,23 @@ def place_of(image: ImageRef) -> Georeference | None:
         return georeference(tiff.series.keyframe)
 
 
+class RowPlan(NamedTuple):
+    """A scan that is predicted by rows (`inference.streamed`).
+
+    Attributes:
+        flip: the plan would average with the flipped image, if this one were not so large.
+    """
+
+    flip: bool
+
+    def describe(self) -> str:
+        """Say it in a sentence."""
+        said = "it is predicted by rows, without tiles: its labels are those of the whole image in one pass"
+        if self.flip:
+            said += ", not averaged with those of the flipped image, which would take more than twice the time (`flip`)"
+        return said
+
+
 class TilePlan(NamedTuple):
     """How a scan is cut into tiles.
 
@@ -73,23 +93,26 @@ class TilePlan(NamedTuple):
         tile: side in pixels of the working resolution.
         overlap: of neighbours, in such pixels.
         reach: see `inference.reach`.
+        why: it is not predicted by rows.
     """
 
     tile: int
     overlap: int
     reach: reach.Reach
+    why: str
 
     def describe(self) -> str:
         """Say it in a sentence."""
         return (
             f"it is predicted in tiles of {self.tile} pixels that overlap by {self.overlap}: of the pixels more than "
             f"{self.reach.pixels} from the edge of a tile, {100 * self.reach.agreement:.2f} % get the same class as if "
-            "the network saw what is beyond it (measured on this image)"
+            "the network saw what is beyond it (measured on this image); it cannot be predicted by rows, without "
+            f"overlaps, because {self.why}"
         )
 
 
-def with_tiles(predictor: Predictor, source: RowSource) -> tuple[Predictor, TilePlan | None]:
-    """Return the predictor with tiles for a large image: an overlap as far as the network sees, and little waste.
+def planned(predictor: Predictor, source: RowSource) -> tuple[Predictor, RowPlan | TilePlan | None]:
+    """Return the predictor for a large image: by rows, or in tiles with an overlap as far as the network sees.
 
     Returns:
         The predictor, and what was chosen; the predictor itself and None where one tile covers the image, as well as
@@ -100,6 +123,15 @@ def with_tiles(predictor: Predictor, source: RowSource) -> tuple[Predictor, Tile
     side = max(card.predict.tile_size)
     if predictor.postprocessor is not None or min(prepared.working) < 2 * side:
         return predictor, None
+    if flips(card.predict, prepared.working):
+        why = "it is averaged with the flipped image (`flip`)"
+    else:
+        try:
+            by_rows = RowEngine(predictor.engine)
+        except UnfitError as error:
+            why = str(error)
+        else:
+            return Predictor(predictor.engine, card, by_rows=by_rows), RowPlan(card.predict.flip)
     row = 4 * total(card.channels) * prepared.working[1]
     most = _HELD_BYTES // row // 2 // ALIGN * ALIGN
     found = reach.measured(prepared, predictor.engine, card, most)
@@ -109,4 +141,4 @@ def with_tiles(predictor: Predictor, source: RowSource) -> tuple[Predictor, Tile
         tile = min(tile + side, _LARGEST_TILE, *prepared.working)
     how = card.predict.model_copy(update={"tile": (tile, tile), "overlap": overlap / tile})
     wanted = card.model_copy(update={"predict": how})
-    return Predictor(predictor.engine, wanted, predictor.postprocessor), TilePlan(tile, overlap, found)
+    return Predictor(predictor.engine, wanted, predictor.postprocessor), TilePlan(tile, overlap, found, why)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from maskwright.core.allocator import keep_freed_memory
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Reading
 from maskwright.data.readers import read_image
@@ -19,7 +20,7 @@ from maskwright.tasks.scan import Scan
 from maskwright.workflows.predict_parts import scan_plan
 from maskwright.workflows.predict_parts.bands import LabelBands, remove
 from maskwright.workflows.predict_parts.results import unusable, usable
-from maskwright.workflows.predict_parts.scan_plan import TilePlan, with_tiles
+from maskwright.workflows.predict_parts.scan_plan import RowPlan, TilePlan, planned
 from maskwright.workflows.predict_parts.scans import fill, identity
 
 if TYPE_CHECKING:
@@ -118,14 +119,15 @@ def predict_scan(
     source = opened(picture, predictor, level)
     height = source.size[0]
     try:
-        tiled, plan = _with_tiles(picture, predictor, source)
+        tiled, plan = _planned(picture, predictor, source)
         bands = LabelBands(parts, source.size, identity(tiled, picture.image, source))
         notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level)]
         if bands.end:
             notes.append(f"{picture.image}: the prediction goes on at row {bands.end:,} of {height:,}")
         if bands.end < height:
             blocks = usable(picture, tiled.blocks(source, bands.end))
-            fill(bands, blocks, lambda row: on_share(min(row / height, 0.999)))
+            with keep_freed_memory():  # each row of tiles, or turn, allocates the same
+                fill(bands, blocks, lambda row: on_share(min(row / height, 0.999)))
         scale = scale or pixel_size(picture.image, level or 0)
         for path, writer in writers.items():
             assert writer.scan is not None
@@ -138,16 +140,18 @@ def predict_scan(
     return ScanResult({name: int(count) for name, count in zip(names, counts, strict=False) if count}, tuple(notes))
 
 
-def _with_tiles(picture: Picture, predictor: Predictor, source: OpenImage) -> tuple[Predictor, TilePlan | None]:
+def _planned(
+    picture: Picture, predictor: Predictor, source: OpenImage
+) -> tuple[Predictor, RowPlan | TilePlan | None]:
     # The temperature changes no label, and takes time.
     plain = predictor.with_decoding(predictor.task.uncalibrated(predictor.card.decoding))
     try:
-        return with_tiles(plain, source)
+        return planned(plain, source)
     except (MaskwrightError, MemoryError) as error:
         raise unusable(picture, error) from error
 
 
-def _remarks(source: OpenImage, plan: TilePlan | None, level: int | None) -> Iterator[str]:
+def _remarks(source: OpenImage, plan: RowPlan | TilePlan | None, level: int | None) -> Iterator[str]:
     """Say how an image is predicted, where a user may expect something else."""
     if len(source.levels) > 1:
         listed = ", ".join(f"{number} ({width}x{height})" for number, (height, width) in enumerate(source.levels))

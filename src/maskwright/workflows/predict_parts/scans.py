@@ -45,6 +45,7 @@ def identity(predictor: Predictor, image: ImageRef, source: RowSource) -> str:
             "image": [str(image.path.resolve()), image.page, *image.stamp(), *source.size, source.channels],
             "network": hashlib.sha256(answer.tobytes()).hexdigest(),
             "card": card.model_dump(mode="json"),
+            "by_rows": predictor.by_rows is not None,
             "postprocessor": None if follows is None else [follows.label, follows.describe()],
         },
         sort_keys=True,

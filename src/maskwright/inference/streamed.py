@@ -1,0 +1,148 @@
+"""An image through a network of convolutions by rows, full width, with nothing computed twice. Knows no file, no task.
+
+What comes out is what the network makes of the whole image in one pass, however high the image is: see `streaming`.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from maskwright.core.overlap import ahead
+from maskwright.inference.blend import Enlarge
+from maskwright.inference.engine import TorchEngine
+from maskwright.inference.maps import activated, rescaled
+from maskwright.inference.streaming.network import RowNetwork
+from maskwright.inference.streaming.recording import UnfitError
+from maskwright.inference.streaming.schedule import Schedule
+from maskwright.inference.streaming.stream import Stream
+from maskwright.models.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from maskwright.core.channels import Channels
+    from maskwright.inference.engine import Engine
+    from maskwright.inference.prepared_image import PreparedImage
+    from maskwright.tasks import Block
+
+    Rank = Callable[[Tensor], Tensor | None]
+
+TURN_PIXELS = 1 << 20
+"""Pixels of a turn, unless one row of the coarsest level has more: more take more memory, fewer lose time to calls."""
+_SIDES = (96, 128)
+"""Least height and width of the image that a network is recorded with."""
+_AHEAD = 2
+"""Bands of rows that are read while the network works."""
+
+
+class RowEngine:
+    """The network of an engine by rows.
+
+    Args:
+        engine: runs it on whole tiles.
+
+    Raises:
+        UnfitError: it cannot be computed by rows.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        if not isinstance(engine, TorchEngine) or not isinstance(engine.segmenter, Segmenter):
+            raise UnfitError("it is not run by PyTorch")
+        self._engine, self._segmenter = engine, engine.segmenter
+        if self._segmenter.decoder.margin:
+            raise UnfitError("its convolutions have no padding")
+        sides = tuple(self._segmenter.backbone.fitted(side) for side in _SIDES)
+        pixels = np.random.default_rng(0).integers(0, 256, (*sides, self._segmenter.in_channels), np.uint8)
+        with engine.precision():
+            self.network, maps = RowNetwork.of(self._segmenter, engine.pixels(pixels[None]))
+        schedule = Schedule(self.network, sides[0], self._segmenter.backbone.fitted(1))
+        found = [part for _, part in self.turns(schedule, schedule.turns.start, lambda top, end: pixels[top:end])]
+        allowed = 0.05 if engine.fast else 1e-3  # bfloat16 rounds sums of another order differently
+        if float((torch.cat(found, 2) - maps).abs().max()) > allowed * float(maps.abs().max()):
+            raise UnfitError("by rows it gives other maps")
+
+    def schedule(self, size: tuple[int, int]) -> Schedule:
+        """Return the turns for an image of `size` (height, width), each of about `TURN_PIXELS`."""
+        height, width = (self._segmenter.backbone.fitted(side) for side in size)
+        step = self._segmenter.backbone.fitted(1)
+        return Schedule(self.network, height, max(TURN_PIXELS // width // step, 1) * step)
+
+    def extended(self, source: PreparedImage) -> Callable[[int, int], NDArray[np.uint8]]:
+        """Return what gives rows (h, W, channels) of an image at a size that the network divides, as it extends it."""
+        height, width = source.working
+        columns = self._places(np.arange(self._segmenter.backbone.fitted(width)), width)
+
+        def rows(start: int, stop: int) -> NDArray[np.uint8]:
+            places = self._places(np.arange(start, stop), height)
+            if start == stop:
+                return np.empty((0, len(columns), self._segmenter.in_channels), np.uint8)
+            found = source.rows(int(places.min()), int(places.max()) + 1)
+            if stop > height:
+                found = found[places - places.min()]
+            return found if len(columns) == width else found[:, columns]
+
+        return rows
+
+    def _places(self, wanted: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Return the rows or columns that stand for those beyond the edge; see `Segmenter`."""
+        if not self._segmenter.mirrored:
+            return np.minimum(wanted, length - 1)
+        steps = wanted % max(2 * (length - 1), 1)
+        return np.minimum(steps, np.maximum(2 * (length - 1) - steps, 0))
+
+    @torch.no_grad()
+    def turns(
+        self, schedule: Schedule, begin: int, rows: Callable[[int, int], NDArray[np.uint8]]
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Yield the first row and the raw maps (1, K, h, W) of each turn that computes some.
+
+        Args:
+            schedule: of the image.
+            begin: the turn to begin with.
+            rows: give (h, W, channels) of the image; asked for in another thread, while the network works.
+        """
+        stream = Stream(schedule, begin)
+        with closing(ahead((rows(*band) for band in stream.bands()), _AHEAD)) as bands:
+            for band in bands:
+                with self._engine.precision():
+                    top, maps = stream.turn(self._engine.pixels(band[None]))
+                if maps is not None:
+                    yield top, maps.float()
+
+
+def streamed_blocks(
+    source: PreparedImage, engine: RowEngine, groups: Sequence[Channels], rank: Rank, start: int = 0
+) -> Iterator[tuple[Block, bool]]:
+    """Yield the finished maps of an image as bands of rows, from the row `start` of the image on, and whether ranked.
+
+    Args:
+        source: the image.
+        engine: of the network.
+        groups: of its channels.
+        rank: raw maps (K, h, w) to values whose largest is that of the adjusted maps; or None if there are none, or
+            none so simple. Where the image keeps its size they spare activation and adjustment.
+        start: first row that is wanted; what comes is bit for bit what comes from the top.
+    """
+    schedule, enlarge = engine.schedule(source.working), Enlarge(source.working, source.size)
+    tops = range(0, source.working[0], schedule.rows)
+    wanted = next(top for top in tops if enlarge.ready(min(top + schedule.rows, source.working[0])) > start)
+    first = max(wanted - schedule.rows, 0)  # enlarging needs the last row of the band before
+    for top, raw in engine.turns(schedule, schedule.begin(first), engine.extended(source)):
+        raw = raw[:, :, : source.working[0] - top, : source.working[1]]
+        if top < first:
+            continue
+        ranked = rank(raw[0]) if source.working == source.size else None
+        maps = activated(raw, groups)[0] if ranked is None else ranked
+        for block in enlarge.push(top, 0, maps):
+            if block.rows.start >= start:
+                whole = rescaled(block.maps, groups, source.working, source.size)
+                yield replace(block, maps=whole), ranked is not None
+        source.finished(enlarge.ready(min(top + schedule.rows, source.working[0])))
