@@ -34,6 +34,7 @@ OTHERS = (
     "engine",
     "enhance",
     "every",
+    "flip",
     "frames",
     "gallery",
     "high",

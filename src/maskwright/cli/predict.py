@@ -68,6 +68,15 @@ Fast = Annotated[
     bool,
     typer.Option("--fast", help="Use bfloat16: about twice as fast if the processor supports it; a few pixels differ."),
 ]
+Flip = Annotated[
+    bool | None,
+    typer.Option(
+        "--flip/--no-flip",
+        help="Average with the prediction for the flipped image, in about twice the time, or do not.  [default: as the "
+        "model says, and never above 16 megapixels]",
+        show_default=False,
+    ),
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on with a prediction that was interrupted, in the same folder.")
 ]
@@ -103,6 +112,7 @@ def predict(
     resume: Resume = False,
     on: On = None,
     reject: Reject = None,
+    flip: Flip = None,
     as_json: AsJson = False,
 ) -> int:
     """Write masks for images.
@@ -120,7 +130,7 @@ def predict(
 
     given = with_standard_input(sources)
     kinds = None if save is None else comma_list(save)
-    request = PredictRequest(kinds, device, fast, pixel_size, resume, on, every, frames, smooth_video, level, reject)
+    request = PredictRequest(kinds, device, fast, pixel_size, resume, on, every, frames, smooth_video, level, reject, flip)
     terminal = Terminal(as_json=as_json)
     model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine)
     if note:

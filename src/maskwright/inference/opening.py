@@ -56,7 +56,7 @@ class How:
 
 
 class Loaded(NamedTuple):
-    """The arguments of `Predictor.load`, with which another process can load the same model."""
+    """The arguments of `Predictor.load` and `with_flip`, with which another process can load the same model."""
 
     path: Path
     device: str
@@ -64,6 +64,7 @@ class Loaded(NamedTuple):
     output_stride: int | None
     postprocess: str | None
     engine: str | None
+    flip: bool | None = None
 
     def digest(self) -> str:
         """Return the SHA-256 of the model's files."""

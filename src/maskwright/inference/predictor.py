@@ -183,6 +183,13 @@ class Predictor:
         loaded = Loaded(Path(path).absolute(), str(device), fast, output_stride, postprocess, engine)
         return cls(found, card, follows, loaded)
 
+    @classmethod
+    def reloaded(cls, loaded: Loaded) -> Predictor:
+        """Load again what was loaded in another process."""
+        arguments = loaded._asdict()
+        flip = arguments.pop("flip")
+        return cls.load(**arguments).with_flip(flip)
+
     def with_decoding(self, decoding: dict[str, Any]) -> Predictor:
         """Return the same network with other numbers for decoding."""
         return Predictor(self.engine, self.card.model_copy(update={"decoding": decoding}), self.postprocessor)
@@ -192,12 +199,21 @@ class Predictor:
         return Predictor(self.engine, self.card, postprocessor)
 
     def with_flip(self, flip: bool | None) -> Predictor:
-        """Return the same network that averages with the flipped image always, or never; None for as the card says."""
+        """Return the same network that averages with the flipped image always, or never; None for as the card says.
+
+        Raises:
+            MaskwrightError: the network emits objects, which cannot be averaged.
+        """
         if flip is None:
             return self
+        if flip and emits_objects(self.card.channels):
+            raise MaskwrightError(
+                f"`flip` is on, but {self.card.model.name} emits objects, which cannot be averaged: leave it out", "flip"
+            )
         how = self.card.predict.model_copy(update={"flip": flip, "flip_pixels": sys.maxsize})
         card = self.card.model_copy(update={"predict": how})
-        return Predictor(self.engine, card, self.postprocessor, self.loaded)
+        loaded = None if self.loaded is None else self.loaded._replace(flip=flip)
+        return Predictor(self.engine, card, self.postprocessor, loaded)
 
     def predict(self, image: NDArray[Any] | ImageRef | str | Path) -> Prediction:
         """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or a file, or a page of one.

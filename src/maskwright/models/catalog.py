@@ -48,6 +48,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1903.08469",
         "compact",
         "light decoder with spatial pyramid pooling: fast on a CPU, our default",
+        averages=True,
     ),
     "unet": ModelEntry(
         unet.build,
@@ -93,6 +94,7 @@ MODELS: dict[str, ModelEntry] = {
         "resnet18",
         "context from dilated convolutions and the whole image; can predict at a finer stride than trained",
         backbone_options={"output_stride": 16, "multi_grid": (1, 2, 4)},
+        averages=True,
     ),
     "deeplabv3plus": ModelEntry(
         deeplabv3plus.build,
@@ -102,6 +104,7 @@ MODELS: dict[str, ModelEntry] = {
         "resnet18",
         "context from dilated convolutions, with a small decoder: strong with pretrained weights",
         backbone_options={"output_stride": 16},
+        averages=True,
     ),
     "pspnet": ModelEntry(
         pspnet.build,
@@ -111,6 +114,7 @@ MODELS: dict[str, ModelEntry] = {
         "resnet18",
         "context from averages over grids, at stride 8: scenes with large regions",
         backbone_options={"output_stride": 8},
+        averages=True,
     ),
     "fcn": ModelEntry(
         fcn.build,
@@ -137,6 +141,7 @@ MODELS: dict[str, ModelEntry] = {
         "https://arxiv.org/abs/1807.10221",
         "compact",
         "pyramid pooling, feature pyramid and fusion: the usual decoder for Swin and ConvNeXt",
+        averages=True,
     ),
     "fpn": ModelEntry(
         fpn.build,
@@ -154,6 +159,7 @@ MODELS: dict[str, ModelEntry] = {
         "compact",
         "a gate and two classifiers: the lightest decoder, for phones",
         backbone_options={"output_stride": 16},
+        averages=True,
     ),
     "cnn": ModelEntry(
         cnn.build,
@@ -201,6 +207,7 @@ MODELS: dict[str, ModelEntry] = {
         "stdc1",
         "real time on a CPU: levels blended by attention, on a backbone of dense convolutions",
         slim={"base": 32},
+        averages=True,
     ),
     "crisp": ModelEntry(
         crisp.build,

@@ -28,6 +28,7 @@ class ModelEntry:
         tasks: that it serves; None for all, since maps serve every task.
         learns: what a training compares: `maps`, `regions` drawn by the truth, or `queries` matched with it; or
             `pixels`, from which the model is grown at once, without steps of an optimiser.
+        averages: it averages over the whole image, unless `predict.window` says over which part.
     """
 
     builder: Callable[..., Segmenter]
@@ -41,6 +42,7 @@ class ModelEntry:
     slim: Mapping[str, Any] = field(default_factory=dict)
     tasks: tuple[str, ...] | None = None
     learns: Literal["maps", "regions", "queries", "pixels"] = "maps"
+    averages: bool = False
 
     @property
     def objects(self) -> bool:

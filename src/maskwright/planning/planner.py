@@ -35,7 +35,7 @@ FIRST_RULES: Rules = (
 SIZED_RULES: Rules = (rules_data.crop, rules_learning.fineness)
 CROPPED_RULES: Rules = (rules_data.zoom,)
 LENGTH_RULES: MeasuredRules = (rules_time.batch, rules_time.steps, rules_time.validations, rules_time.threads)
-LAST_RULES: Rules = (rules_learning.learning_rate, rules_time.averaging, rules_time.tiles)
+LAST_RULES: Rules = (rules_learning.learning_rate, rules_time.averaging, rules_time.tiles, rules_time.window)
 STEP_RULES: Rules = (
     rules_learning.starting_weights,
     rules_data.weights_normalisation,

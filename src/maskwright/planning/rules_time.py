@@ -12,6 +12,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.resources import CACHE_SHARE
 from maskwright.core.text import agree, plural
 from maskwright.core.time_budget import EVALUATION_SHARE
+from maskwright.models.catalog import find_model
 from maskwright.planning.cost import pixels
 from maskwright.planning.facts import Decision
 from maskwright.planning.rules_data import MIRRORED, crop_size, detail
@@ -232,6 +233,14 @@ def tiles(facts: Facts, plan: Plan) -> list[Decision]:
         Decision("predict.tile", tile, reason),
         Decision("predict.flip", mirror, gain if mirror else f"{alike}: their predictions should not be averaged"),
     ]
+
+
+def window(_facts: Facts, plan: Plan) -> list[Decision]:
+    """Average over as much of an image as in training, so that neither its size nor tiles change what is seen."""
+    if not find_model(plan.model.name).averages:
+        return []
+    why = "the size of the crops: the network averages over as much of a larger image as in training, and tiles agree"
+    return [Decision("predict.window", plan.sampling.crop, why)]
 
 
 def _rounded(seconds: float) -> str:

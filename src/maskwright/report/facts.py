@@ -52,6 +52,8 @@ LABELS = {
     "predict.tile": "Prediction tile",
     "predict.flip": "Flip averaging in prediction",
     "predict.flip_scale": "Scale of the flipped image",
+    "predict.flip_pixels": "Largest image that is flipped, in pixels",
+    "predict.window": "Window of averages",
     "split.val": "Validation share",
     "split.test": "Test share",
     "split.group_by": "Grouping",

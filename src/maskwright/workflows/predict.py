@@ -99,6 +99,7 @@ def predict(
     predictor = run_or_bundle
     if not isinstance(predictor, Predictor):
         predictor = Predictor.load(predictor, request.device, fast=request.fast)
+    predictor = predictor.with_flip(request.flip)
     checked_kinds(request, predictor.task.writers)
     with destination(out, request) as place:
         if any(is_remote(source) for source in sources):

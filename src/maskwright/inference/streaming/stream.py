@@ -27,9 +27,12 @@ class Rows:
     def __init__(self, end: int) -> None:
         self.end = end
         self._pieces: list[tuple[int, Tensor]] = []
+        self._none: Tensor | None = None
 
     def add(self, piece: Tensor) -> None:
         """Add the next rows (N, C, h, W)."""
+        if self._none is None:
+            self._none = torch.empty_like(piece[:, :, :0])
         self._pieces.append((self.end, piece))
         self.end += piece.shape[2]
 
@@ -41,9 +44,10 @@ class Rows:
             if top < stop and top + piece.shape[2] > start
         ]
         missing = stop - start - sum(piece.shape[2] for piece in found)
-        if missing:
-            like = self._pieces[0][1]
-            zeros = like.new_zeros((*like.shape[:2], missing, like.shape[3]))
+        if missing or not found:
+            assert self._none is not None
+            (number, channels, _, width), like = self._none.shape, self._none
+            zeros = like.new_zeros((number, channels, missing, width))
             found.insert(0, zeros.contiguous(memory_format=torch.channels_last))
         return found[0] if len(found) == 1 else torch.cat(found, 2)
 
@@ -63,7 +67,8 @@ class Stream:
     def __init__(self, schedule: Schedule, begin: int) -> None:
         self._schedule, self._turn = schedule, begin
         before = schedule.ends(begin - 1)
-        self._maps = {place: Rows(max(end, 0)) for place, end in before.items()}
+        top = begin == schedule.turns.start
+        self._maps = {place: Rows(0 if top else max(end, 0)) for place, end in before.items()}
         steps = schedule.network.steps
         self._last = {place: step.number for step in steps for place in step.inputs}
 
@@ -91,7 +96,8 @@ class Stream:
             self._maps[0].add(image)
         for step in self._schedule.network.steps:
             rows = self._maps[step.number]
-            if ends[step.number] > rows.end:
+            # Padding above the map may be wanted before the map is; then nothing is computed of it yet.
+            if ends[step.number] > rows.end and all(self._maps[place].end > 0 for place in step.inputs):
                 rows.add(self._computed(step, rows.end, ends[step.number]))
             for place in step.inputs:
                 if self._last[place] == step.number:

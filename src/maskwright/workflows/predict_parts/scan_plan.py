@@ -14,7 +14,7 @@ from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streamed import RowEngine
 from maskwright.inference.streaming.recording import UnfitError
 from maskwright.inference.tiled import flips
-from maskwright.ops.tiles import ALIGN
+from maskwright.ops.tiles import ALIGN, SLACK
 
 if TYPE_CHECKING:
     from maskwright.core.records import ImageRef
@@ -121,7 +121,8 @@ def planned(predictor: Predictor, source: RowSource) -> tuple[Predictor, RowPlan
     card = predictor.card
     prepared = PreparedImage(source, card.data)
     side = max(card.predict.tile_size)
-    if predictor.postprocessor is not None or min(prepared.working) < 2 * side:
+    tiles = zip(prepared.working, card.predict.tile_size, strict=True)
+    if predictor.postprocessor is not None or all(length <= tile * SLACK for length, tile in tiles):
         return predictor, None
     if flips(card.predict, prepared.working):
         why = "it is averaged with the flipped image (`flip`)"
@@ -132,6 +133,8 @@ def planned(predictor: Predictor, source: RowSource) -> tuple[Predictor, RowPlan
             why = str(error)
         else:
             return Predictor(predictor.engine, card, by_rows=by_rows), RowPlan(card.predict.flip)
+    if min(prepared.working) < 2 * side:
+        return predictor, None
     row = 4 * total(card.channels) * prepared.working[1]
     most = _HELD_BYTES // row // 2 // ALIGN * ALIGN
     found = reach.measured(prepared, predictor.engine, card, most)

@@ -1,0 +1,149 @@
+"""Networks by rows: layer by layer and as a whole they give what the whole image gives, with bounded memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from maskwright import models
+from maskwright.inference.streaming.network import RowNetwork
+from maskwright.inference.streaming.recording import UnfitError
+from maskwright.inference.streaming.schedule import Schedule
+from maskwright.inference.streaming.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class SameSize(nn.Module):
+    """A layer between an input and an output of one size, since only whole networks are recorded."""
+
+    def __init__(self, layer: nn.Module, factor: int = 1) -> None:
+        super().__init__()
+        self.layer, self.factor = layer, factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the result of the layer at the size of `x`."""
+        y = self.layer(x)
+        if self.factor > 1:
+            y = nn.functional.interpolate(y, scale_factor=self.factor, mode="nearest")
+        return y
+
+
+def by_rows(network: Callable[[Tensor], Tensor], image: Tensor, rows: int, start: int = 0, small: int = 64) -> Tensor:
+    """Return the maps of an image from the row `start` on, in turns of `rows`."""
+    found, _ = RowNetwork.of(network, torch.zeros(1, image.shape[1], small, small))
+    schedule = Schedule(found, image.shape[2], rows)
+    stream = Stream(schedule, schedule.begin(start) if start else schedule.turns.start)
+    parts = []
+    for band in stream.bands():
+        top, maps = stream.turn(image[:, :, slice(*band)].clone())
+        if maps is not None and top >= start:
+            parts.append(maps)
+    return torch.cat(parts, 2)
+
+
+def picture(height: int, width: int = 32, channels: int = 3) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(height).normal(size=(1, channels, height, width))).float()
+
+
+LAYERS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "5x5, dilated": (lambda: nn.Conv2d(3, 4, 5, padding=6, dilation=3), 1),
+    "7x7 with a stride": (lambda: nn.Conv2d(3, 4, 7, stride=4, padding=3), 4),
+    "depthwise": (lambda: nn.Conv2d(3, 3, 3, padding=1, groups=3), 1),
+    "padded at one side": (lambda: nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 4, 3, stride=2)), 2),
+    "maximum": (lambda: nn.MaxPool2d(3, 2, 1), 2),
+    "average": (lambda: nn.AvgPool2d(5, 1, 2, count_include_pad=False), 1),
+    "average with zeros": (lambda: nn.AvgPool2d(3, 2, 1), 2),
+    "average of pairs": (lambda: nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False), 2),
+    "transposed": (lambda: nn.Sequential(nn.Conv2d(3, 4, 2, 2), nn.ConvTranspose2d(4, 2, 4, 2, 1)), 1),
+    "transposed, apart": (lambda: nn.Sequential(nn.Conv2d(3, 4, 2, 2), nn.ConvTranspose2d(4, 2, 2, 2)), 1),
+    "bilinear": (lambda: nn.Sequential(nn.Conv2d(3, 4, 4, 4), nn.Upsample(scale_factor=4, mode="bilinear")), 1),
+    "norm": (lambda: nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(inplace=True)), 1),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@given(rows=st.integers(1, 9), height=st.integers(2, 12), start=st.integers(0, 6))
+@settings(deadline=None, max_examples=15)
+def test_each_layer_gives_the_rows_of_the_whole(name: str, rows: int, height: int, start: int) -> None:
+    torch.manual_seed(0)
+    make, factor = LAYERS[name]
+    network = SameSize(make(), factor).eval()
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight)
+            nn.init.normal_(layer.running_mean)
+            nn.init.uniform_(layer.running_var)
+    image = picture(8 * height)
+    with torch.no_grad():
+        whole = network(image.clone())
+    torch.testing.assert_close(by_rows(network, image, 8 * rows), whole, atol=1e-5, rtol=1e-5)
+    first = min(start * 8 * rows, 8 * height - 8) // (8 * rows) * 8 * rows
+    torch.testing.assert_close(by_rows(network, image, 8 * rows, first), whole[:, :, first:], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["swiftnet", "unet", "deeplabv3plus", "pspnet", "upernet", "lraspp"])
+def test_networks_give_the_maps_of_the_whole_image(name: str) -> None:
+    torch.manual_seed(0)
+    network = models.create(name, classes=5).eval()
+    network.set_window((96, 64))
+    image = picture(416, 64)
+    with torch.no_grad():
+        whole = network(image)
+    found = by_rows(network, image, 64, small=128)
+    torch.testing.assert_close(found, whole, atol=1e-5 * float(whole.abs().max()), rtol=1e-4)
+    assert torch.equal(by_rows(network, image, 64, 256, small=128), found[:, :, 256:])
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("swiftnet", "adaptive_avg_pool2d may need the whole"), ("segformer", "may need the whole|axes")]
+)
+def test_what_needs_the_whole_image_is_refused(name: str, why: str) -> None:
+    network = models.create(name, classes=3).eval()
+    with pytest.raises(UnfitError, match=why):
+        RowNetwork.of(network, torch.zeros(1, 3, 128, 128))
+
+
+def test_positions_that_were_learnt_are_refused() -> None:
+    places = torch.randn(1, 3, 64, 64)
+    with pytest.raises(UnfitError, match="depend on the place"):
+        RowNetwork.of(lambda x: x + places, torch.zeros(1, 3, 64, 64))
+
+
+def test_a_map_that_two_layers_read_is_not_overwritten() -> None:
+    def network(x: Tensor) -> Tensor:
+        before = x * 2
+        kept = before + 1
+        return before.relu_() + kept
+
+    image = picture(40)
+    torch.testing.assert_close(by_rows(network, image, 8), network(image))
+
+
+def test_no_row_is_read_twice_and_few_are_kept() -> None:
+    network = models.create("swiftnet", classes=3).eval()
+    network.set_window((96, 96))
+    found, _ = RowNetwork.of(network, torch.zeros(1, 3, 128, 128))
+    most = []
+    for height in (3200, 320_000):
+        schedule = Schedule(found, height, 64)
+        assert len(schedule.turns) == pytest.approx(height / 64, abs=15)
+        ends = schedule.ends(schedule.turns.stop - 20)
+        kept = schedule.kept(ends)
+        most.append({place: ends[place] - kept[place] for place in kept})
+    assert most[0] == most[1]
+    schedule = Schedule(found, 3200, 64)
+    bands = list(Stream(schedule, schedule.turns.start).bands())
+    assert bands[0][0] == 0
+    assert bands[-1][1] == 3200
+    assert all(one[1] == other[0] for one, other in zip(bands, bands[1:], strict=False))
+    assert max(stop - start for start, stop in bands) == 64
