@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -145,5 +146,5 @@ def test_no_row_is_read_twice_and_few_are_kept() -> None:
     bands = list(Stream(schedule, schedule.turns.start).bands())
     assert bands[0][0] == 0
     assert bands[-1][1] == 3200
-    assert all(one[1] == other[0] for one, other in zip(bands, bands[1:], strict=False))
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(bands))
     assert max(stop - start for start, stop in bands) == 64

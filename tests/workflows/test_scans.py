@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -76,12 +76,12 @@ def scan(tmp_path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-def card(scale: float = 1.0) -> Card:
+def card(scale: float = 1.0, **how: Any) -> Card:
     return Card(
         model=ModelPlan(name="swiftnet"),
         classes=CardClasses.of(CLASSES),
         data=DataPlan(scale=scale),
-        predict=PredictPlan(tile=(96, 96)),
+        predict=PredictPlan(tile=(96, 96), **how),
         decoding={"temperature": 2.0, "offsets": [0.0, 0.1, -0.1]},
     )
 
@@ -98,11 +98,13 @@ def net() -> nn.Module:
     return found
 
 
-@pytest.fixture(scope="module")
-def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["tiles", "rows"])
+def run_folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A network that averages over the whole image, and one that does so over windows."""
     torch.manual_seed(3)
     folder = tmp_path_factory.mktemp("run")
-    bundle.save(folder / "model.safetensors", models.create("swiftnet", classes=3), card())
+    how = {"window": (64, 96)} if request.param == "rows" else {}
+    bundle.save(folder / "model.safetensors", models.create("swiftnet", classes=3), card(**how))
     return folder
 
 
@@ -129,6 +131,49 @@ def test_labels_are_those_of_the_whole_image(
     assert all(written_by_us(path) for path in image.files.values())
     assert "tiles of" in result.notes[0]
     assert "measured on this image" in result.notes[0]
+
+
+@pytest.mark.parametrize(("scale", "size"), [(1.0, (600, 450)), (1.0, (577, 391)), (0.5, (600, 450))])
+def test_by_rows_the_labels_are_those_of_one_pass(
+    tmp_path: Path, pixels: np.ndarray, scale: float, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(3)
+    network = models.create("swiftnet", classes=3)
+    path = tmp_path / "scan.tif"
+    image = np.ascontiguousarray(pixels[: size[0], : size[1]])
+    tifffile.imwrite(path, image, photometric="rgb", tile=(64, 64), extratags=PLACE)
+    predictor = Predictor.of(network, card(scale, window=(64, 96)), "cpu")
+    result = predict(predictor, [path], tmp_path / "out", PredictRequest(["mask"]))
+    assert "by rows, without tiles" in result.notes[0]
+    whole = card(scale, window=(64, 96))
+    whole.predict.tile = size
+    labels = Predictor.of(network, whole, "cpu").result(image).labels
+    assert len(np.unique(labels)) > 1
+    assert (tifffile.imread(result.images[0].files["mask"]) == labels).mean() >= 0.9999
+
+
+@pytest.mark.parametrize(
+    ("most", "flip", "said"),
+    [
+        (10**6, None, "because it is averaged with the flipped image"),
+        (10**6, False, "by rows, without tiles: its labels are those of the whole image in one pass"),
+        (1000, None, "not averaged with those of the flipped image"),
+        (1000, True, "because it is averaged with the flipped image"),
+    ],
+)
+def test_large_images_are_flipped_only_when_asked(
+    tmp_path: Path, scan: Path, most: int, flip: bool | None, said: str
+) -> None:
+    torch.manual_seed(3)
+    wanted = card(window=(64, 96), flip=True, flip_pixels=most)
+    predictor = Predictor.of(models.create("swiftnet", classes=3), wanted, "cpu")
+    result = predict(predictor, [scan], tmp_path / "out", PredictRequest(["mask"], flip=flip))
+    assert said in result.notes[0]
+    flipped = said.startswith("because")
+    labels = tifffile.imread(result.images[0].files["mask"])
+    array = predictor.with_flip(flip).result(read_image(ImageRef(scan))).labels
+    other = predictor.with_flip(not flipped).result(read_image(ImageRef(scan))).labels
+    assert (labels == array).mean() > (labels == other).mean()
 
 
 def test_what_has_no_data_has_no_class(tmp_path: Path, pixels: np.ndarray, net: nn.Module) -> None:

@@ -130,7 +130,9 @@ def predict(
 
     given = with_standard_input(sources)
     kinds = None if save is None else comma_list(save)
-    request = PredictRequest(kinds, device, fast, pixel_size, resume, on, every, frames, smooth_video, level, reject, flip)
+    request = PredictRequest(
+        kinds, device, fast, pixel_size, resume, on, every, frames, smooth_video, level, reject, flip
+    )
     terminal = Terminal(as_json=as_json)
     model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine)
     if note:

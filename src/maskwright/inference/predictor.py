@@ -208,7 +208,8 @@ class Predictor:
             return self
         if flip and emits_objects(self.card.channels):
             raise MaskwrightError(
-                f"`flip` is on, but {self.card.model.name} emits objects, which cannot be averaged: leave it out", "flip"
+                f"`flip` is on, but {self.card.model.name} emits objects, which cannot be averaged: leave it out",
+                "flip",
             )
         how = self.card.predict.model_copy(update={"flip": flip, "flip_pixels": sys.maxsize})
         card = self.card.model_copy(update={"predict": how})

@@ -135,10 +135,10 @@ def streamed_blocks(
     tops = range(0, source.working[0], schedule.rows)
     wanted = next(top for top in tops if enlarge.ready(min(top + schedule.rows, source.working[0])) > start)
     first = max(wanted - schedule.rows, 0)  # enlarging needs the last row of the band before
-    for top, raw in engine.turns(schedule, schedule.begin(first), engine.extended(source)):
-        raw = raw[:, :, : source.working[0] - top, : source.working[1]]
+    for top, extended in engine.turns(schedule, schedule.begin(first), engine.extended(source)):
         if top < first:
             continue
+        raw = extended[:, :, : source.working[0] - top, : source.working[1]]
         ranked = rank(raw[0]) if source.working == source.size else None
         maps = activated(raw, groups)[0] if ranked is None else ranked
         for block in enlarge.push(top, 0, maps):

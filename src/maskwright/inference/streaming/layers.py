@@ -48,7 +48,7 @@ class Layer(Protocol):
     def stop(self, row: int) -> int:
         """Return the end of the rows of the input that all rows of the result above `row` need."""
 
-    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+    def run(self, inputs: list[Tensor], span: Span, /) -> Tensor:
         """Return the rows (N, C, stop - start, W) of a span, from the rows of all inputs that it names."""
 
 
@@ -74,7 +74,7 @@ class Pointwise:
         """Return the same."""
         return row
 
-    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+    def run(self, inputs: list[Tensor], _span: Span) -> Tensor:
         """Call it."""
         return self.call(*inputs)
 
@@ -245,9 +245,7 @@ class Transposed:
     def run(self, inputs: list[Tensor], span: Span) -> Tensor:
         """Convolve, and cut the rows out that are complete."""
         stride = (self.stride, self.across[0])
-        x = F.conv_transpose2d(
-            inputs[0], self.weight, self.bias, stride, (0, self.across[1]), groups=self.groups
-        )
+        x = F.conv_transpose2d(inputs[0], self.weight, self.bias, stride, (0, self.across[1]), groups=self.groups)
         top = span.first * self.stride - self.padding
         return x[:, :, span.start - top : span.stop - top]
 

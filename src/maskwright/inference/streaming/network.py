@@ -1,4 +1,4 @@
-"""A network as layers that compute rows: recorded, put in order, normalisation folded into convolutions, and checked."""
+"""A network as layers that compute rows: recorded, put in order, with normalisation folded into convolutions."""
 
 from __future__ import annotations
 
@@ -134,8 +134,9 @@ def _safe(steps: list[Step]) -> list[Step]:
         overwrites = isinstance(call, Operation) and str(call.function.overloadpacket.__name__).endswith("_")
         if overwrites and readers[step.inputs[0]] > 1:
             assert isinstance(call, Operation)
-            step = replace(step, layer=Pointwise(_on_copy(call)))
-        found.append(step)
+            found.append(replace(step, layer=Pointwise(_on_copy(call))))
+        else:
+            found.append(step)
     return found
 
 
