@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 
     Rank = Callable[[Tensor], Tensor | None]
 
-TURN_PIXELS = 1 << 20
+TURN_PIXELS = 1 << 19
 """Pixels of a turn, unless one row of the coarsest level has more: more take more memory, fewer lose time to calls."""
 _SIDES = (96, 128)
 """Least height and width of the image that a network is recorded with."""
+_HELD_BYTES = 1 << 28
+"""Bytes of rows that the layers may keep: the work on the next ones takes some hundred megabytes more."""
 _AHEAD = 2
 """Bands of rows that are read while the network works."""
 
@@ -74,6 +76,18 @@ class RowEngine:
         height, width = (self._segmenter.backbone.fitted(side) for side in size)
         step = self._segmenter.backbone.fitted(1)
         return Schedule(self.network, height, max(TURN_PIXELS // width // step, 1) * step)
+
+    def check_width(self, size: tuple[int, int]) -> None:
+        """Refuse an image of `size` (height, width) whose rows take too much memory.
+
+        Raises:
+            UnfitError: with the bytes.
+        """
+        held = self.schedule(size).held_bytes(size[1])
+        if held > _HELD_BYTES:
+            raise UnfitError(
+                f"its layers would keep {held >> 20} MiB of so wide an image, and {_HELD_BYTES >> 20} may be"
+            )
 
     def extended(self, source: PreparedImage) -> Callable[[int, int], NDArray[np.uint8]]:
         """Return what gives rows (h, W, channels) of an image at a size that the network divides, as it extends it."""

@@ -180,8 +180,9 @@ class Largest(Window):
         if span.above or span.below:
             x = F.pad(x, (0, 0, span.above, span.below), value=-torch.inf)
         kernel, stride, padding, dilation = self.across
-        rows = self.kernel, self.stride, 0, self.dilation
-        return F.max_pool2d(x, *zip(rows, (kernel, stride, padding, dilation), strict=True))  # type: ignore[arg-type]
+        return F.max_pool2d(
+            x, (self.kernel, kernel), (self.stride, stride), (0, padding), (self.dilation, dilation), ceil_mode=False
+        )
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,8 @@ class Average(Window):
         x = inputs[0]
         if span.above or span.below:
             x = F.pad(x, (0, 0, span.above, span.below))
-        sides = zip((self.kernel, self.stride, 0), self.across, strict=True)
+        kernel, stride, padding = self.across
+        sides = (self.kernel, kernel), (self.stride, stride), (0, padding)
         x = F.avg_pool2d(x, *sides, count_include_pad=self.padded)
         if self.padded or not (span.above or span.below):
             return x
@@ -280,6 +282,6 @@ class Enlarged:
 
     def run(self, inputs: list[Tensor], span: Span) -> Tensor:
         """Enlarge the rows that are there: at an edge of the map, `F.interpolate` does what it does there anyway."""
-        x = F.interpolate(inputs[0], scale_factor=self.factors, mode=self.mode)  # type: ignore[arg-type]
+        x = F.interpolate(inputs[0], scale_factor=self.factors, mode=self.mode)
         top = span.first * self.factors[0]
         return x[:, :, span.start - top : span.stop - top]

@@ -28,11 +28,13 @@ class Step:
         number: of its result.
         inputs: numbers of the results that it reads; 0 is the image.
         layer: computes it.
+        weight: values of a row of the result for each column of the image.
     """
 
     number: int
     inputs: tuple[int, ...]
     layer: Layer
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -62,21 +64,25 @@ class RowNetwork:
             UnfitError: the network cannot be computed by rows.
         """
         operations, result, maps = recorded(network, image)
-        heights = {0: image.shape[2]}
+        shapes: dict[int, tuple[int, ...]] = {0: tuple(image.shape)}
         same: dict[int, int] = {}
         steps: list[Step] = []
         for operation in _needed(operations, result):
             inputs = tuple(same.get(place, place) for place in operation.places)
-            layer = layer_of(operation, [heights[place] for place in inputs])
-            heights[operation.number] = operation.shape[2]
+            layer = layer_of(operation, [shapes[place] for place in inputs])
+            shapes[operation.number] = operation.shape
             if layer is None:
                 same[operation.number] = inputs[0]
             else:
-                steps.append(Step(operation.number, inputs, layer))
+                steps.append(Step(operation.number, inputs, layer, _weight(operation.shape, image.shape[3])))
         found = cls(tuple(_safe(_folded(steps))), same.get(result, result))
         if maps.shape[2:] != image.shape[2:]:
             raise UnfitError("its maps have another size than its input")
         return found, maps
+
+
+def _weight(shape: tuple[int, ...], width: int) -> float:
+    return shape[1] * shape[3] / width
 
 
 def _needed(operations: list[Operation], result: int) -> list[Operation]:
@@ -105,7 +111,7 @@ def _folded(steps: list[Step]) -> list[Step]:
             and readers[before.number] == 1
         ):
             del found[before.number]
-            found[step.number] = Step(step.number, before.inputs, _normalised(before.layer, norm))
+            found[step.number] = Step(step.number, before.inputs, _normalised(before.layer, norm), step.weight)
         else:
             found[step.number] = step
     return list(found.values())

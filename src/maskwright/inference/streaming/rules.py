@@ -36,12 +36,12 @@ _ALONG = {"cat": 1, "slice": 1, "split": 2, "split_with_sizes": 2, "mean": 1, "a
 """Operations along one axis, and the place of the axis among the arguments: by pixel if it is that of the channels."""
 
 
-def layer_of(operation: Operation, heights: Sequence[int]) -> Layer | None:
+def layer_of(operation: Operation, shapes: Sequence[tuple[int, ...]]) -> Layer | None:
     """Return the layer of an operation, or None if it changes nothing.
 
     Args:
         operation: on maps (N, C, H, W).
-        heights: of its inputs when it was recorded.
+        shapes: of its inputs when it was recorded.
 
     Raises:
         UnfitError: its rows need all rows of its input, or it is not known here.
@@ -49,7 +49,8 @@ def layer_of(operation: Operation, heights: Sequence[int]) -> Layer | None:
     name, shape = operation.name, operation.shape
     if len(shape) != 4:
         raise UnfitError(f"{name} gives a result of {len(shape)} axes")
-    if name in SAME or (name == "slice" and _keeps_all(operation, heights)):
+    heights = [given[2] for given in shapes]
+    if name in SAME or (name == "slice" and shape == shapes[0]):
         return None
     if name in _RULES:
         layer = _RULES[name](operation)
@@ -63,12 +64,6 @@ def layer_of(operation: Operation, heights: Sequence[int]) -> Layer | None:
     if any(layer.height(height) != shape[2] for height in heights):
         raise UnfitError(f"{name} changes the height in a way that is not known")
     return layer
-
-
-def _keeps_all(operation: Operation, heights: Sequence[int]) -> bool:
-    """Tell whether a slice of rows or columns is the whole: all but that would be a crop."""
-    axis, *bounds = (*operation.arguments[1:], *(0,) * (3 - len(operation.arguments[1:])))
-    return axis in {0, 2, 3} and bounds[0] in {0, None} and operation.shape[2] == heights[0]
 
 
 def _along_channels(operation: Operation) -> bool:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from maskwright.inference.streaming.network import RowNetwork
 
+_SEEN = 40
+"""Turns on either side of the middle that are looked at for what is kept: the turns of an image are all alike there."""
+
 
 class Schedule:
     """Turns that each compute the next rows of the result.
@@ -53,6 +56,24 @@ class Schedule:
                 for place in step.inputs:
                     first[place] = min(first[place], needed)
         return first
+
+    def rooms(self) -> dict[int, int]:
+        """Return how many rows of each map are kept after a turn, at most."""
+        middle = (self.turns.start + self.turns.stop) // 2
+        # The turns repeat themselves but for the first and last ones.
+        seen = range(max(middle - _SEEN, self.turns.start), min(middle + _SEEN, self.turns.stop))
+        edges = {*range(self.turns.start - 1, seen.start), *range(seen.stop, self.turns.stop)}
+        rooms = dict.fromkeys(self.heights, 0)
+        for turn in (*seen, *(edges if len(edges) <= 2 * _SEEN else ())):
+            ends = self.ends(turn)
+            for place, first in self.kept(ends).items():
+                rooms[place] = max(rooms[place], max(ends.get(place, 0), 0) - first)
+        return rooms
+
+    def held_bytes(self, width: int) -> int:
+        """Return the bytes of all rows that are kept after a turn, at most, for an image of a width, in float32."""
+        weights = {step.number: step.weight for step in self.network.steps}
+        return int(sum(4 * width * weights.get(place, 3) * rows for place, rows in self.rooms().items()))
 
     def begin(self, row: int) -> int:
         """Return the latest turn to begin with for the right result from a row on, the rows before it being wrong."""

@@ -18,42 +18,76 @@ if TYPE_CHECKING:
 
 
 class Rows:
-    """The rows of one map that are there, in pieces.
+    """The rows of one map that are there: what was computed last, and before it a ring of those that are needed again.
+
+    The ring is allocated once, so that what is held long does not lie scattered among what is freed at once. Rows
+    before the first that was ever added are zeros.
+
+    Args:
+        end: the row after the last.
+        room: rows of the ring.
 
     Attributes:
-        end: the row after the last.
+        end: see above.
     """
 
-    def __init__(self, end: int) -> None:
-        self.end = end
-        self._pieces: list[tuple[int, Tensor]] = []
+    def __init__(self, end: int, room: int) -> None:
+        self.end, self._room = end, room
+        self._last: Tensor | None = None
+        self._ring: Tensor | None = None
         self._none: Tensor | None = None
 
     def add(self, piece: Tensor) -> None:
         """Add the next rows (N, C, h, W)."""
+        self.end += piece.shape[2]
+        self._last = piece
         if self._none is None:
             self._none = torch.empty_like(piece[:, :, :0])
-        self._pieces.append((self.end, piece))
-        self.end += piece.shape[2]
 
     def between(self, start: int, stop: int) -> Tensor:
-        """Return some rows; those before the first that was ever added are zeros."""
-        found = [
-            piece[:, :, max(start - top, 0) : stop - top]
-            for top, piece in self._pieces
-            if top < stop and top + piece.shape[2] > start
-        ]
-        missing = stop - start - sum(piece.shape[2] for piece in found)
-        if missing or not found:
-            assert self._none is not None
-            (number, channels, _, width), like = self._none.shape, self._none
-            zeros = like.new_zeros((number, channels, missing, width))
-            found.insert(0, zeros.contiguous(memory_format=torch.channels_last))
-        return found[0] if len(found) == 1 else torch.cat(found, 2)
+        """Return some rows, of what was computed last and the ring."""
+        assert self._none is not None
+        top = self.end - (0 if self._last is None else self._last.shape[2])
+        found = [*self._held(start, min(stop, top))]
+        if self._last is not None and stop > top:
+            found.append(self._last[:, :, max(start - top, 0) : stop - top])
+        return torch.cat(found, 2) if len(found) > 1 else (found[0] if found else self._none)
 
-    def drop(self, above: int) -> None:
-        """Forget the rows above one, as far as pieces lie wholly above it."""
-        self._pieces = [(top, piece) for top, piece in self._pieces if top + piece.shape[2] > above]
+    def keep(self, start: int) -> None:
+        """Forget the rows above one, and move the others of what was computed last to the ring."""
+        if self._last is None:
+            return
+        top, piece = self.end - self._last.shape[2], self._last
+        self._last = None
+        first = max(start, top)
+        if start >= self.end:
+            return
+        if self._ring is None:
+            number, channels, _, width = piece.shape
+            zeros = piece.new_zeros((number, self._room, width, channels))
+            self._ring = zeros.permute(0, 3, 1, 2)  # channels last, as maps are
+        assert self.end - start <= self._room, (start, self.end, self._room)
+        for begin, end in self._arcs(first, self.end):
+            place = begin % self._room
+            self._ring[:, :, place : place + end - begin] = piece[:, :, begin - top : end - top]
+
+    def _held(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Yield rows of the ring."""
+        for begin, end in self._arcs(start, stop):
+            if self._ring is None:
+                assert self._none is not None
+                number, channels, _, width = self._none.shape
+                yield self._none.new_zeros((number, end - begin, width, channels)).permute(0, 3, 1, 2)
+            else:
+                place = begin % self._room
+                yield self._ring[:, :, place : place + end - begin]
+
+    def _arcs(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield rows in parts that do not go round the ring."""
+        while start < stop:
+            end = min(stop, start - start % self._room + self._room) if self._room else stop
+            yield start, end
+            start = end
 
 
 class Stream:
@@ -68,7 +102,8 @@ class Stream:
         self._schedule, self._turn = schedule, begin
         before = schedule.ends(begin - 1)
         top = begin == schedule.turns.start
-        self._maps = {place: Rows(0 if top else max(end, 0)) for place, end in before.items()}
+        rooms = schedule.rooms()
+        self._maps = {place: Rows(0 if top else max(end, 0), rooms[place]) for place, end in before.items()}
         steps = schedule.network.steps
         self._last = {place: step.number for step in steps for place in step.inputs}
 
@@ -101,14 +136,14 @@ class Stream:
                 rows.add(self._computed(step, rows.end, ends[step.number]))
             for place in step.inputs:
                 if self._last[place] == step.number:
-                    self._maps[place].drop(kept[place])
+                    self._maps[place].keep(kept[place])
         self._turn += 1
         result = self._maps[self._schedule.network.result]
         top = max(self._schedule.ends(self._turn - 2)[self._schedule.network.result], 0)
         if result.end <= top:
             return top, None
         found = result.between(top, result.end)
-        result.drop(result.end)
+        result.keep(result.end)
         return top, found
 
     def _computed(self, step: Step, start: int, stop: int) -> Tensor:

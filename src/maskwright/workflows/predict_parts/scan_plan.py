@@ -129,6 +129,7 @@ def planned(predictor: Predictor, source: RowSource) -> tuple[Predictor, RowPlan
     else:
         try:
             by_rows = RowEngine(predictor.engine)
+            by_rows.check_width(prepared.working)
         except UnfitError as error:
             why = str(error)
         else:
