@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Stage
 from maskwright.core.paths import model_file
+from maskwright.core.plan_section import image_size
 from maskwright.core.text import plural
 from maskwright.exporting.formats import Exporter, Precision
 from maskwright.exporting.graph import Graph
@@ -173,8 +174,10 @@ class _Recorder:
 
 
 def _network(file: Path, card: Card) -> Segmenter:
-    """Load the trained network as it was saved, at the output stride of the card."""
+    """Load the trained network as it was saved, at the output stride and with the window of the card."""
     segmenter, _ = bundle.load(file)
     if card.predict.output_stride is not None:
         bring_to_stride(segmenter, card)
+    if card.predict.window is not None:
+        segmenter.set_window(image_size(card.predict.window, "predict.window"))
     return segmenter.eval()

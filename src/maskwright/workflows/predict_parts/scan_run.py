@@ -140,9 +140,7 @@ def predict_scan(
     return ScanResult({name: int(count) for name, count in zip(names, counts, strict=False) if count}, tuple(notes))
 
 
-def _planned(
-    picture: Picture, predictor: Predictor, source: OpenImage
-) -> tuple[Predictor, RowPlan | TilePlan | None]:
+def _planned(picture: Picture, predictor: Predictor, source: OpenImage) -> tuple[Predictor, RowPlan | TilePlan | None]:
     # The temperature changes no label, and takes time.
     plain = predictor.with_decoding(predictor.task.uncalibrated(predictor.card.decoding))
     try:
