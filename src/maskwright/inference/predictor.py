@@ -183,13 +183,6 @@ class Predictor:
         loaded = Loaded(Path(path).absolute(), str(device), fast, output_stride, postprocess, engine)
         return cls(found, card, follows, loaded)
 
-    @classmethod
-    def reloaded(cls, loaded: Loaded) -> Predictor:
-        """Load again what was loaded in another process."""
-        arguments = loaded._asdict()
-        flip = arguments.pop("flip")
-        return cls.load(**arguments).with_flip(flip)
-
     def with_decoding(self, decoding: dict[str, Any]) -> Predictor:
         """Return the same network with other numbers for decoding."""
         return Predictor(self.engine, self.card.model_copy(update={"decoding": decoding}), self.postprocessor)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     Rank = Callable[[Tensor], Tensor | None]
 
-TURN_PIXELS = 1 << 19
+TURN_PIXELS = 1 << 18
 """Pixels of a turn, unless one row of the coarsest level has more: more take more memory, fewer lose time to calls."""
 _SIDES = (96, 128)
 """Least height and width of the image that a network is recorded with."""

@@ -89,7 +89,9 @@ class Writing:
         cls, loaded: Loaded, out: Path, kinds: Sequence[str], scale: PixelSize | None, level: int | None = None
     ) -> Callable[[Picture], Done | Failure]:
         """Load the model again, in another process, and return `run`."""
-        predictor = Predictor.reloaded(loaded)
+        arguments = loaded._asdict()
+        flip = arguments.pop("flip")
+        predictor = Predictor.load(**arguments).with_flip(flip)
         return cls(predictor, out, {kind: predictor.task.writers[kind] for kind in kinds}, scale, level).run
 
     def run(self, picture: Picture, on_share: Callable[[float], None] = lambda _share: None) -> Done | Failure:
