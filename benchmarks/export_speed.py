@@ -5,7 +5,7 @@ its model on held-out images. Then one tile goes through all of them in turns: P
 write it (`eager`, memory as it comes), PyTorch as `predict` runs it (`torch`, channels last), and each export. Times of
 the processor are given too, which other programs disturb less; with several threads they count waiting in loops, so
 compare them with `--threads 1`.
-Run: python benchmarks/export_speed.py RUN... [--size 512] [--threads 2] [--json]
+Run: python benchmarks/export_speed.py RUN... [--only openvino openvino-int8] [--size 512] [--threads 2] [--json]
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-EXPORTS = (("onnx", False), ("onnx", True), ("openvino", False), ("openvino", True))
+EXPORTS = {
+    name: (name.removesuffix("-int8"), name.endswith("-int8"))
+    for name in ("onnx", "onnx-int8", "openvino", "openvino-int8")
+}
 WARM = 3
 
 
@@ -54,11 +57,11 @@ def engine(path: Path, tile: NDArray[np.uint8], *, fast: bool = False) -> Callab
     return lambda: found.forward(tile)
 
 
-def exported(run: Path, folder: Path, allow_loss: float) -> dict[str, dict[str, Any]]:
-    """Export a run to every target; return file, loss and agreement, or why it was refused, by name."""
+def exported(run: Path, folder: Path, names: list[str], allow_loss: float) -> dict[str, dict[str, Any]]:
+    """Export a run to each target; return file, loss and agreement, or why it was refused, by name."""
     found: dict[str, dict[str, Any]] = {}
-    for target, int8 in EXPORTS:
-        name = f"{target}-int8" if int8 else target
+    for name in names:
+        target, int8 = EXPORTS[name]
         try:
             result = mw.export(run, to=target, int8=int8, allow_loss=allow_loss, out=folder / name)
         except MaskwrightError as error:
@@ -66,6 +69,8 @@ def exported(run: Path, folder: Path, allow_loss: float) -> dict[str, dict[str, 
             continue
         parity, mb = result.parity, result.parity.exported.bytes / 1e6
         found[name] = {"file": result.file, "loss": parity.loss, "labels": parity.agreement.labels, "mb": mb}
+        if int8:
+            found[name]["kept"] = result.kept
         if target == "openvino" and resources.multiplies_bfloat16():
             found[f"{name}-bf16"] = {**found[name], "fast": True}
     return found
@@ -90,7 +95,7 @@ def measured(run: Path, arguments: argparse.Namespace) -> dict[str, dict[str, An
     tile = np.random.default_rng(0).integers(0, 256, (1, arguments.size, arguments.size, 3), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         rows: dict[str, dict[str, Any]] = {"eager": {}, "torch": {}}
-        rows |= exported(run, Path(folder), arguments.allow_loss)
+        rows |= exported(run, Path(folder), arguments.only, arguments.allow_loss)
         networks = {"eager": eager(run, tile), "torch": engine(run, tile)}
         for name, row in rows.items():
             if "file" in row:
@@ -108,6 +113,7 @@ def main() -> None:
     """Measure each run, and print one row for each way to run it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--only", nargs="+", choices=EXPORTS, default=list(EXPORTS))
     parser.add_argument("--size", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=15)
@@ -124,7 +130,8 @@ def main() -> None:
         print(f"{run.name}, {arguments.size} x {arguments.size}, {arguments.threads} threads")
         for name, row in rows.items():
             words = " ".join(f"{key} {row[key]:.3g}" for key in row if isinstance(row[key], float))
-            print(f"  {name:20} {words}{row.get('refused', '')}", flush=True)
+            kept = f" in floating point: {', '.join(row['kept'])}" if row.get("kept") else ""
+            print(f"  {name:20} {words}{kept}{row.get('refused', '')}", flush=True)
 
 
 if __name__ == "__main__":

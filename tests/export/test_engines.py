@@ -12,14 +12,17 @@ import pytest
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
 
+import numpy as np
 import torch
 
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
+from maskwright.inference import exported as exported_engines
 from maskwright.inference import opening
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.exported import OnnxEngine, OpenvinoEngine
 from maskwright.models import bundle
+from maskwright.ops.images import working_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +87,27 @@ def test_bfloat16_is_tried_where_it_was_compared(
     loaded.clear()
     mw.load(copy, "cpu", engine="auto")
     assert loaded == [False, True]
+
+
+def test_tiles_of_the_card_have_a_network_of_their_own(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free: list[bool] = []
+    compiled = exported_engines.compiled
+
+    def recorded(core: Any, model: Any, *, fast: bool = False) -> Any:
+        free.append(model.is_dynamic())
+        return compiled(core, model, fast=fast)
+
+    monkeypatch.setattr(exported_engines, "compiled", recorded)
+    ours, card = opening.opened(exported / "model.safetensors", opening.How("cpu"))
+    theirs, _ = opening.opened(exported / "exports/openvino", opening.How("cpu"))
+    tile = card.predict.tile_size
+    assert card.predict.flip
+    mirrored = working_size(*tile, card.predict.flip_scale)
+    draw = np.random.default_rng(0)
+    for size in ((33, 70), tile, mirrored, (40, 56), tile, mirrored):
+        tiles = draw.integers(0, 256, (1, *size, 3), np.uint8)
+        np.testing.assert_allclose(theirs.forward(tiles), ours.forward(tiles), atol=1e-3)
+    assert free == [True, False, False]
 
 
 @pytest.mark.parametrize("engine", ["auto", "onnx"])

@@ -12,7 +12,7 @@ from maskwright.workflows.export_parts.attempt import evenly
 
 @pytest.mark.parametrize(("have", "asked", "given"), [(41, 40, 40), (3, 40, 3), (101, 100, 100), (80, 40, 40)])
 def test_as_many_records_as_asked_for(have: int, asked: int, given: int) -> None:
-    found = evenly(range(have), asked)  # type: ignore[arg-type]
+    found = evenly(range(have), asked)
     assert len(set(found)) == given
     assert np.diff([-1, *found, have]).max() <= 2 + have // given
 
@@ -31,17 +31,6 @@ def test_a_container_comes_after_its_branches(monkeypatch: pytest.MonkeyPatch) -
 
     assert layers.worst(None, Path("model.xml"), modules, np.zeros(1, np.uint8)) == [("pool.branch", 0.5)]  # type: ignore[arg-type]
     assert order == ["stem", "pool.branch", "pool"]
-
-
-def test_what_is_in_floating_point_already_is_not_named_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {"a": np.full(4, 1.5), "b": np.full(4, 1.6), "c": np.full(4, 1.8)}
-    monkeypatch.setattr(layers, "_openvino_outputs", lambda *_: found)
-    monkeypatch.setattr(layers, "_torch_outputs", lambda *_: dict.fromkeys(found, np.ones(4)))
-    from pathlib import Path
-
-    modules = {name: name for name in found}
-    hurt = layers.worst(None, Path("model.xml"), modules, np.zeros(1, np.uint8), ["a"])  # type: ignore[arg-type]
-    assert hurt == [("c", pytest.approx(0.2)), ("b", pytest.approx(0.1))]  # what "a" adds is not theirs
 
 
 class Fixed:

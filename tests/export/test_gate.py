@@ -17,8 +17,10 @@ from tests.workflows import toy_data as toy
 
 import maskwright as mw
 from maskwright.core.errors import MaskwrightError
-from maskwright.workflows import export as workflow
+from maskwright.exporting.formats import Exporter, Precision
+from maskwright.exporting.parity import Parity
 from maskwright.workflows.export import export
+from maskwright.workflows.export_parts import agreeing
 from maskwright.workflows.export_request import ExportRequest
 
 if TYPE_CHECKING:
@@ -110,11 +112,67 @@ def test_int8_on_real_tiles_passes_and_on_noise_is_refused(
     def noise(*_: Any) -> list[np.ndarray]:
         return [np.random.default_rng(0).integers(118, 122, (1, 48, 64, 3), np.uint8)]
 
-    monkeypatch.setattr(workflow, "real_tiles", noise)
-    monkeypatch.setattr(workflow, "ROUNDS", 1)
-    with pytest.raises(MaskwrightError, match="the layers that differ most"):
+    monkeypatch.setattr(agreeing, "real_tiles", noise)
+    monkeypatch.setattr(agreeing, "SHARES", (0.0,))
+    with pytest.raises(MaskwrightError, match=REFUSED):
         export(run, ExportRequest("openvino", int8=True, out=tmp_path / "noise"))
     assert not (tmp_path / "noise").exists()
+
+
+REFUSED = (
+    r"loses .* points of IoU, and 0.5 are allowed, with 0 of \d+ parts of the network in floating point; int8 hurts "
+    r"most in .* % of the error\)\. Nothing was written: export without int8, or allow more with `allow_loss`"
+)
+
+
+@pytest.mark.parametrize("fault", [wrong_mean, flipped_corners, other_order])
+def test_int8_does_not_hide_a_planted_fault(
+    run: Path, faulty: list[Edit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Edit
+) -> None:
+    faulty.append(fault)
+    monkeypatch.setattr(agreeing, "SHARES", (0.0,))
+    with pytest.raises(MaskwrightError, match="Nothing was written"):
+        export(run, ExportRequest("onnx", int8=True, out=tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_graph_is_compared_before_it_is_rounded(run: Path, faulty: list[Edit], tmp_path: Path) -> None:
+    faulty.append(other_order)
+    with pytest.raises(
+        MaskwrightError, match=r"of the pixels keep their label, and 98 % must.*report it, with the plan"
+    ):
+        export(run, ExportRequest("onnx", int8=True, allow_loss=100, out=tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_parts_that_int8_hurts_return_to_floating_point(
+    run: Path, faulty: list[Edit], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault, write = Parity.fault, Exporter.write
+    asked: list[float] = []
+    rounded_nodes: list[int] = []
+
+    def only_the_second(self: Parity, allowed: float, *, rounded: bool = False) -> str | None:
+        if not rounded:
+            return fault(self, allowed)
+        asked.append(allowed)
+        return "too much was lost" if len(asked) == 1 else fault(self, 100, rounded=rounded)
+
+    def counted(self: Exporter, target: str, folder: Path, precision: Precision) -> Path:
+        file = write(self, target, folder, precision)
+        rounded_nodes.append(file.read_text().count('type="FakeQuantize"'))
+        return file
+
+    monkeypatch.setattr(Parity, "fault", only_the_second)
+    monkeypatch.setattr(Exporter, "write", counted)
+    result = export(run, ExportRequest("openvino", int8=True, out=tmp_path / "out"))
+    assert asked == [0.5, 0.5]
+    whole, all_of_it, less = rounded_nodes
+    assert whole == 0
+    assert 0 < less < all_of_it
+    assert result.kept
+    assert json.loads((tmp_path / "out" / "parity.json").read_text())["kept"] == list(result.kept)
+    assert any("the same export in float32" in note for note in result.notes)
 
 
 def test_half_stores_half_the_bytes(run: Path, faulty: list[Edit], tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def test_the_loss_is_in_points_and_the_rule_in_the_message() -> None:
     assert parity(0.794, 1).fault(0.7) is None
     assert parity(0.794, 1).fault(0.5) == "the export loses 0.60 points of IoU, and 0.5 are allowed"
     assert parity(0.8, 0.975).fault(0.5) == "only 97.5 % of the pixels keep their label, and 98 % must"
+    assert parity(0.8, 0.975).fault(0.5, rounded=True) is None
+    assert parity(0.794, 0.975).fault(0.5, rounded=True) == "the export loses 0.60 points of IoU, and 0.5 are allowed"
 
 
 def test_a_higher_error_is_a_loss() -> None:

@@ -76,10 +76,15 @@ def export(
         terminal.say(f"note: these stay in floating point, because int8 hurt there: {', '.join(result.kept)}")
     trained, exported, agreed = parity.trained, parity.exported, parity.agreement
     times = f"{trained.milliseconds:.3g} trained, {exported.milliseconds:.3g} exported"
+    lost = (
+        ""
+        if parity.interval is None
+        else ": {:.2f} points lost (95 %: {:.2f} to {:.2f})".format(parity.loss, *parity.interval)
+    )
     rows = [
         ("pixels with the same label", f"{100 * agreed.labels:.3f} %, {agreed.images} images at two sizes"),
         ("largest difference of maps", f"{agreed.largest:.2g}"),
-        (parity.metric, f"{100 * trained.score:.2f} trained, {100 * exported.score:.2f} exported"),
+        (parity.metric, f"{100 * trained.score:.2f} trained, {100 * exported.score:.2f} exported{lost}"),
         ("milliseconds for {} x {}".format(*parity.tile), f"{times}: {parity.speedup:.2f} times as fast"),
         ("size", f"{trained.bytes / 1e6:.1f} MB trained, {exported.bytes / 1e6:.1f} MB exported"),
         ("export", str(result.file)),

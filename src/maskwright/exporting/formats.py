@@ -101,10 +101,20 @@ class Exporter:
         openvino = optional("openvino", "openvino")
         model = openvino.Core().read_model(self._onnx().SerializeToString())
         if precision.tiles is not None:
-            model = quantised(model, precision.tiles, precision.kept)
+            model = quantised(model, precision.tiles, _operations(model, precision.kept))
         model.set_rt_info(self.card.model_dump_json(), [CARD_KEY])
         model.set_rt_info(usage(self.card), [USAGE_KEY])
         openvino.save_model(model, file, compress_to_fp16=precision.half)
+
+
+def _operations(model: Any, nodes: Sequence[str]) -> list[str]:
+    """Return the operations of an OpenVINO model that stand for nodes of the ONNX graph.
+
+    A convolution with a bias becomes an addition of the same name and `NAME/WithoutBiases`, which does the work.
+    """
+    wanted = set(nodes)
+    names = (operation.get_friendly_name() for operation in model.get_ordered_ops())
+    return [name for name in names if name.partition("/")[0] in wanted]
 
 
 def quantised(model: Any, tiles: Sequence[Any], kept: Sequence[str]) -> Any:

@@ -16,7 +16,7 @@ from maskwright.core.optional import optional
 from maskwright.inference.exported import compiled, onnx_session
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 FEW = 3
 
 
-def worst(
-    graph: Graph, file: Path, modules: Mapping[str, str], tile: NDArray[np.uint8], kept: Collection[str] = ()
-) -> list[tuple[str, float]]:
+def worst(graph: Graph, file: Path, modules: Mapping[str, str], tile: NDArray[np.uint8]) -> list[tuple[str, float]]:
     """Return the modules that hurt most, the worst first, each with the error that it adds.
 
     Args:
@@ -37,7 +35,6 @@ def worst(
         file: the export, ONNX or OpenVINO.
         modules: module of each node, in the order of the graph.
         tile: uint8 (1, h, w, channels).
-        kept: modules that are in floating point already, which are left out.
     """
     last: dict[str, str] = {}
     for node, module in modules.items():
@@ -52,8 +49,7 @@ def worst(
             continue
         error = _error(trained[module], exported[module])
         if error > before:
-            if module not in kept:
-                added.append((module, error - before))
+            added.append((module, error - before))
             before = error
     return sorted(added, key=lambda entry: -entry[1])[:FEW]
 

@@ -26,7 +26,8 @@ LEAST_SIDE = 331
 """Images are compared in the tiles of the card, and stretched to one tile half as large again, whose sides are at least
 this long: a graph may be right at one size only."""
 SAME_LABELS = 0.98
-"""Share of the pixels that must keep their label, whatever the score says: a score may hide two errors that cancel."""
+"""Share of the pixels that must keep their label in floating point, whatever the score says: a score may hide two
+errors that cancel. In int8, pixels between two classes change theirs without loss, so the score alone decides."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Agreement:
     images: int
     labels: float
     largest: float
+
+    def fault(self) -> str | None:
+        """Say why these cannot be two copies of one network; None if they can."""
+        if self.labels >= SAME_LABELS:
+            return None
+        return f"only {100 * self.labels:.1f} % of the pixels keep their label, and {100 * SAME_LABELS:g} % must"
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,7 @@ class Parity:
         agreement: of the maps.
         trained: figures of the trained network, run by PyTorch in float32.
         exported: figures of the export.
+        interval: 95 % interval of the loss over images, in points; None where the images give none.
     """
 
     metric: str
@@ -72,6 +80,7 @@ class Parity:
     agreement: Agreement
     trained: Side
     exported: Side
+    interval: tuple[float, float] | None = None
 
     @property
     def loss(self) -> float:
@@ -84,16 +93,16 @@ class Parity:
         """How many times as fast the export is."""
         return self.trained.milliseconds / self.exported.milliseconds
 
-    def fault(self, allowed: float) -> str | None:
-        """Say why the export must not be handed over; None if it may. `allowed` is the largest loss, in points."""
+    def fault(self, allowed: float, *, rounded: bool = False) -> str | None:
+        """Say why the export must not be handed over; None if it may.
+
+        Args:
+            allowed: largest loss, in points.
+            rounded: the export is int8, so labels may change.
+        """
         if self.loss > allowed:
             return f"the export loses {self.loss:.2f} points of {self.metric}, and {allowed:g} are allowed"
-        if self.agreement.labels < SAME_LABELS:
-            return (
-                f"only {100 * self.agreement.labels:.1f} % of the pixels keep their label, and "
-                f"{100 * SAME_LABELS:g} % must"
-            )
-        return None
+        return None if rounded else self.agreement.fault()
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures as plain JSON."""

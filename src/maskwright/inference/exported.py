@@ -14,6 +14,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.optional import optional
 from maskwright.models.bundle import parse_card
 from maskwright.models.weights import CARD_KEY
+from maskwright.ops.images import working_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from maskwright.core.plan import PredictPlan
     from maskwright.models.bundle import Card
     from maskwright.models.objects.base import Found, Segments
 
@@ -65,10 +67,23 @@ class OnnxEngine(_CpuEngine):
 
 
 class OpenvinoEngine(_CpuEngine):
-    """OpenVINO, in float32 unless speed is asked for, or with the int8 layers of the file."""
+    """OpenVINO, in float32 unless speed is asked for, or with the int8 layers of the file.
 
-    def __init__(self, compiled: Any) -> None:
-        self._request = compiled.create_infer_request()
+    A network compiled for one size of tile is faster than one for any size, and differs in the last bit. So it depends
+    on the size alone which one runs: the tile of the card has its own, also at the scale of the flip.
+
+    Args:
+        core: of OpenVINO.
+        model: takes tiles of any size.
+        how: the card's way to predict.
+        fast: see `load`.
+    """
+
+    def __init__(self, core: Any, model: Any, how: PredictPlan, *, fast: bool = False) -> None:
+        self._core, self._model, self._fast = core, model, fast
+        sizes = {how.tile_size, working_size(*how.tile_size, how.flip_scale)} if how.flip else {how.tile_size}
+        self._fixed = {(1, *size) for size in sizes}
+        self._requests: dict[tuple[int, ...] | None, Any] = {}
 
     @classmethod
     def load(cls, path: Path, *, fast: bool = False) -> tuple[OpenvinoEngine, Card]:
@@ -88,14 +103,25 @@ class OpenvinoEngine(_CpuEngine):
         try:
             model = core.read_model(path)
             card = parse_card(_metadata(model), str(path))
-            return cls(compiled(core, model, fast=fast)), card
+            return cls(core, model, card.predict, fast=fast), card
         except RuntimeError as error:
             raise _unreadable(path, error) from None
 
     def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
         """See `Engine`."""
-        found = self._request.infer({0: tiles}, share_inputs=True)
+        size = tiles.shape[:3] if tiles.shape[:3] in self._fixed else None
+        if size not in self._requests:
+            self._requests[size] = self._compiled(size, tiles.shape[3]).create_infer_request()
+        found = self._requests[size].infer({0: tiles}, share_inputs=True)
         return torch.from_numpy(found[0].copy())
+
+    def _compiled(self, size: tuple[int, ...] | None, channels: int) -> Any:
+        """Compile the network for tiles of a size (N, h, w), or of any."""
+        if size is None:
+            return compiled(self._core, self._model, fast=self._fast)
+        model = self._model.clone()
+        model.reshape([*size, channels])
+        return compiled(self._core, model, fast=self._fast)
 
 
 def onnx_session(model: Path | bytes) -> Any:

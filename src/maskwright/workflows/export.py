@@ -11,29 +11,21 @@ from maskwright.core import resources
 from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import EXPORTS, MODEL_FILE
-from maskwright.exporting.formats import Precision
 from maskwright.report.exports import write_exports
 from maskwright.workflows.evaluate_parts.evaluation import Evaluation, opened
-from maskwright.workflows.export_parts.attempt import Attempts, real_tiles
-from maskwright.workflows.export_parts.comparison import Comparison, table_of
+from maskwright.workflows.export_parts.agreeing import agreeing
+from maskwright.workflows.export_parts.attempt import Attempts
+from maskwright.workflows.export_parts.comparison import table_of
 from maskwright.workflows.export_parts.folder import check_out, new_folder
 from maskwright.workflows.request import EvaluateRequest
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from maskwright.core.events import OnEvent
-    from maskwright.core.records import Record
     from maskwright.exporting.parity import Parity
     from maskwright.models.bundle import Card
     from maskwright.report.exports import ExportTable
     from maskwright.workflows.export_request import ExportRequest
-
-TILES = 100
-"""Real tiles that ranges of int8 are taken from."""
-ROUNDS = 4
-"""Attempts at int8; before each but the first, the layers that hurt most return to floating point."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +67,17 @@ def export(run: Path, request: ExportRequest, on_event: OnEvent | None = None) -
     _check_card(evaluation.predictor.card)
     with new_folder(out) as folder:
         attempts = Attempts(evaluation, request.to, folder, on_event)
-        comparison, file = _agreeing(attempts, request)
+        comparison, file = agreeing(attempts, request)
         for name in (run_folder.SPLIT, run_folder.DATA):  # so that `evaluate` knows the images of the training
             if (run / name).exists():
                 shutil.copyfile(run / name, folder / name)
         comparison.write(folder, run / MODEL_FILE)
     notes, table = list(evaluation.notes), None
+    if comparison.floating is not None:
+        notes.append(
+            f"here int8 is {comparison.parity.speedup:.2f} times as fast as the trained model, and the same export in "
+            f"float32 {comparison.floating:.2f} times"
+        )
     if request.int8 and not resources.multiplies_int8():
         notes.append(
             "this processor does not multiply 8-bit integers in hardware (VNNI), so int8 gains little here: measure it "
@@ -93,33 +90,6 @@ def export(run: Path, request: ExportRequest, on_event: OnEvent | None = None) -
         if not report.is_file() or not write_exports(report, table):
             notes.append(f"{report} has no place for the table of exports: an earlier version wrote it, or it is gone")
     return ExportResult(out, out / file.name, comparison.parity, tuple(comparison.kept), table, tuple(notes))
-
-
-def _agreeing(attempts: Attempts, request: ExportRequest) -> tuple[Comparison, Path]:
-    """Write exports until one agrees with the model; return how it compares, and its file.
-
-    Raises:
-        MaskwrightError: none agrees.
-    """
-    evaluation, tiles = attempts.evaluation, None
-    if request.int8:
-        tiles = real_tiles(evaluation.predictor, _validation(evaluation), TILES)
-    kept: tuple[str, ...] = ()
-    for number in range(1, ROUNDS + 1):
-        parity, file = attempts.run(Precision(request.half, tiles, attempts.nodes(kept)))
-        fault = parity.fault(request.allow_loss)
-        if fault is None:
-            break
-        hurt = [] if request.to == "torch" else attempts.worst(file, kept)
-        if tiles is None or not hurt or number == ROUNDS:
-            raise _refusal(request, fault, hurt)
-        kept = (*kept, *(module for module, _ in hurt))
-    rounded = None
-    if request.to == "openvino" and resources.multiplies_bfloat16():
-        rounded = attempts.compared(file, fast=True)
-        if rounded.fault(request.allow_loss) is not None:
-            rounded = None
-    return Comparison(parity, "int8" if request.int8 else "float32", kept, rounded), file
 
 
 def _held_out(run: Path, data: Path | None) -> Evaluation:
@@ -152,22 +122,3 @@ def _check_card(card: Card) -> None:
             "not have, and only networks that emit maps can be exported. Train one of them, or predict with the model "
             "as it is"
         )
-
-
-def _validation(evaluation: Evaluation) -> Sequence[Record]:
-    """Return the validation images: int8 takes its ranges from real images or not at all."""
-    records = [record for record in evaluation.dataset.records if record.split == "val"]
-    if not records:
-        raise MaskwrightError(
-            f"int8 takes its ranges from real validation images, and {evaluation.dataset.root} has none: give the data "
-            "of the training with `data`, or export without int8",
-            "int8",
-        )
-    return records
-
-
-def _refusal(request: ExportRequest, fault: str, hurt: Sequence[tuple[str, float]]) -> MaskwrightError:
-    where = ", ".join(f"{module} ({100 * error:.1f} %)" for module, error in hurt)
-    layers = f"; the layers that differ most: {where}" if hurt else ""
-    cure = "export without int8, or allow more with `allow_loss`" if request.int8 else "report it, with the plan"
-    return MaskwrightError(f"{fault}{layers}. Nothing was written: {cure}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import torch
+
+from maskwright.core.channels import total
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Stage
 from maskwright.core.paths import model_file
@@ -13,31 +16,37 @@ from maskwright.exporting.formats import Exporter, Precision
 from maskwright.exporting.graph import Graph
 from maskwright.exporting.layers import worst
 from maskwright.exporting.parity import Parity, Side, agreement
+from maskwright.exporting.sensitivity import measured
 from maskwright.inference.engine import bring_to_stride
 from maskwright.inference.opening import milliseconds
 from maskwright.inference.predictor import Predictor
+from maskwright.metrics.paired import difference
 from maskwright.models import bundle
 from maskwright.workflows.evaluate_parts import scoring
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
-    import torch
     from numpy.typing import NDArray
 
     from maskwright.core.events import OnEvent
     from maskwright.core.records import Record
-    from maskwright.metrics.scores import Metric
+    from maskwright.exporting.parity import Agreement
+    from maskwright.exporting.sensitivity import Part
+    from maskwright.metrics.scores import Scores
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
     from maskwright.workflows.evaluate_parts.evaluation import Evaluation
 
+T = TypeVar("T")
 IMAGES = 40
 """Held-out images that an export is scored on."""
-MAPS = 8
+MAPS = 4
 """Those of them whose maps are compared."""
+SENSITIVE_TILES = 2
+"""Real tiles on which the parts of the network are rounded one by one."""
 
 
 class Attempts:
@@ -55,7 +64,7 @@ class Attempts:
         self.trained = evaluation.predictor
         self.records = evenly(evaluation.records, IMAGES)
         self.exporter = Exporter(_network(model_file(evaluation.run), self.trained.card), self.trained.card)
-        self._trained: tuple[Metric, float] | None = None
+        self._trained: Scores | None = None
         self._on_event = on_event
 
     def tell(self, name: str, detail: str) -> None:
@@ -67,28 +76,61 @@ class Attempts:
     def percent(self) -> bool:
         """Whether the score is a share."""
         assert self._trained is not None
-        return self._trained[0].unit == "share"
+        return self._trained.headline_metric.unit == "share"
 
     def run(self, precision: Precision) -> tuple[Parity, Path]:
         """Write the export; return how it compares with the trained model, and the file to open."""
-        tiles, kept = precision.tiles, len(precision.kept)
-        how = "" if tiles is None else f" in int8, with the ranges of {plural(len(tiles), 'tile')}"
-        how += f" and {plural(kept, 'node')} in floating point" if kept else ""
-        self.tell("write", f"the network for {self.target}{how}")
-        file = self.exporter.write(self.target, self.folder, precision)
+        file = self._write(precision)
         return self.compared(file), file
 
     def compared(self, file: Path, *, fast: bool = False) -> Parity:
         """Return how an export compares with the trained model; `fast` for bfloat16 where it is not int8."""
         exported = Predictor.load(file, "cpu", fast=fast)
-        looked = min(MAPS, len(self.records))
-        self.tell("compare", f"the maps of {plural(looked, 'image')}, and the score of {len(self.records)}")
+        self.tell("compare", f"the maps of {plural(self._looked, 'image')}, and the score of {len(self.records)}")
         if self._trained is None:
             self._trained = self._score(self.trained)
-        metric, score = self._trained
+        found = self._agreement(exported)
+        before, after = self._trained, self._score(exported)
+        metric, card = before.headline_metric, self.trained.card
+        change = difference(before, after, metric.key)
+        interval = None
+        if change.low is not None and change.high is not None:
+            first, last = 100 * change.low, 100 * change.high
+            interval = (-last, -first) if metric.higher_is_better else (first, last)
+        times = milliseconds([self.trained.engine, exported.engine], card)
+        sides = [
+            Side(cast("float", scores.score.value), time, _bytes(each))
+            for scores, time, each in zip((before, after), times, (model_file(self.evaluation.run), file), strict=True)
+        ]
+        return Parity(metric.label, metric.higher_is_better, card.predict.tile_size, found, *sides, interval)
+
+    def parts(self, tiles: Sequence[NDArray[np.uint8]]) -> list[Part]:
+        """Return the parts of the network with what int8 does there, on a few of the tiles."""
+        self.tell("layers", "those that int8 hurts most")
+        graph = Graph(self.exporter.segmenter, self.trained.card)
+        return measured(graph, evenly(tiles, SENSITIVE_TILES), self.trained.card.channels)
+
+    def worst(self, file: Path) -> list[tuple[str, float]]:
+        """Return the modules that differ most in an export, each with the error that it adds."""
+        self.tell("layers", "those that differ most from the model")
+        graph = Graph(self.exporter.segmenter, self.trained.card)
+        return worst(graph, file, self.exporter.modules, real_tiles(self.trained, self.records, 1)[0])
+
+    @property
+    def _looked(self) -> int:
+        return min(MAPS, len(self.records))
+
+    def _write(self, precision: Precision) -> Path:
+        tiles, kept = precision.tiles, len(precision.kept)
+        how = "" if tiles is None else f" in int8, with the ranges of {plural(len(tiles), 'tile')}"
+        how += f" and {plural(kept, 'node')} in floating point" if kept else ""
+        self.tell("write", f"the network for {self.target}{how}")
+        return self.exporter.write(self.target, self.folder, precision)
+
+    def _agreement(self, exported: Predictor) -> Agreement:
         images = (self.trained.read(record.image) for record in evenly(self.records, MAPS))
         try:
-            found = agreement(self.trained, exported, images)
+            return agreement(self.trained, exported, images)
         except MaskwrightError:
             raise
         except Exception as error:  # those of the runtimes share no base
@@ -96,32 +138,16 @@ class Attempts:
                 f"the export fails where the model does not ({error}). Nothing was written: export to another runtime, "
                 "and report it, with the plan"
             ) from error
-        card = self.trained.card
-        before, after = milliseconds([self.trained.engine, exported.engine], card)
-        trained = Side(score, before, _bytes(model_file(self.evaluation.run)))
-        side = Side(self._score(exported)[1], after, _bytes(file))
-        return Parity(metric.label, metric.higher_is_better, card.predict.tile_size, found, trained, side)
 
-    def nodes(self, modules: Sequence[str]) -> list[str]:
-        """Return the nodes of the graph that modules compute."""
-        return [node for node, module in self.exporter.modules.items() if module in modules]
-
-    def worst(self, file: Path, kept: Collection[str]) -> list[tuple[str, float]]:
-        """Return the modules that hurt most in an export, but for those `kept`, each with the error that it adds."""
-        self.tell("layers", "those that differ most from the model")
-        graph = Graph(self.exporter.segmenter, self.trained.card)
-        return worst(graph, file, self.exporter.modules, real_tiles(self.trained, self.records, 1)[0], kept)
-
-    def _score(self, predictor: Predictor) -> tuple[Metric, float]:
+    def _score(self, predictor: Predictor) -> Scores:
         scores = scoring.score(predictor, self.evaluation.dataset, self.records)
-        metric = scores.headline_metric
         if scores.score.value is None:
             raise MaskwrightError(
-                f"the {len(self.records)} held-out images have nothing that {metric.label} can be computed from: label "
-                "more, or give other images with `data`",
+                f"the {len(self.records)} held-out images have nothing that {scores.headline_metric.label} can be "
+                "computed from: label more, or give other images with `data`",
                 "data",
             )
-        return metric, scores.score.value
+        return scores
 
 
 def _bytes(file: Path) -> int:
@@ -130,8 +156,8 @@ def _bytes(file: Path) -> int:
     return sum(part.stat().st_size for part in parts)
 
 
-def evenly(records: Sequence[Record], count: int) -> tuple[Record, ...]:
-    """Return at most `count` of the records, evenly spread over all."""
+def evenly(records: Sequence[T], count: int) -> tuple[T, ...]:
+    """Return at most `count` of the records, or of other things, evenly spread over all."""
     used = min(count, len(records))
     return tuple(records[place * len(records) // used] for place in range(used))
 
@@ -144,7 +170,7 @@ def real_tiles(predictor: Predictor, records: Sequence[Record], count: int) -> l
         records: of images that can be read, used evenly.
         count: of tiles, at most.
     """
-    recorder = _Recorder(predictor.engine)
+    recorder = _Recorder(predictor.engine.batch, total(predictor.card.channels))
     recording = Predictor(recorder, predictor.card)
     share = -(-count // min(len(records), count))
     for record in evenly(records, count):
@@ -156,17 +182,23 @@ def real_tiles(predictor: Predictor, records: Sequence[Record], count: int) -> l
 
 
 class _Recorder:
-    """An engine that keeps the tiles that it gets."""
+    """An engine that keeps the tiles that it gets, and gives empty maps: no network runs.
 
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-        self.device, self.batch = engine.device, engine.batch
+    Args:
+        batch: tiles that one call should get.
+        channels: of the maps.
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, batch: int, channels: int) -> None:
+        self.batch, self._channels = batch, channels
         self.tiles: list[NDArray[np.uint8]] = []
 
     def forward(self, tiles: NDArray[np.uint8]) -> torch.Tensor:
-        """Keep the tiles, and run the network."""
+        """Keep the tiles."""
         self.tiles += [tile[None].copy() for tile in tiles]
-        return cast("torch.Tensor", self._engine.forward(tiles))
+        return torch.zeros(len(tiles), self._channels, *tiles.shape[1:3])
 
     def objects(self, tiles: NDArray[np.uint8]) -> list[Any]:
         """Never asked for: networks that emit objects are not exported."""

@@ -33,12 +33,14 @@ class Comparison:
         kept: modules that stay in floating point.
         bfloat16: the same comparison with the rest of the arithmetic in bfloat16, where the engine and the processor
             have it and it agrees as well.
+        floating: of int8, how many times as fast as the trained model the same export in float32 is.
     """
 
     parity: Parity
     arithmetic: str
     kept: Sequence[str] = ()
     bfloat16: Parity | None = None
+    floating: float | None = None
 
     def write(self, folder: Path, model: Path) -> None:
         """Write it into the folder of the export, with the hash of the trained model."""
