@@ -43,8 +43,8 @@ def test_help_shows_arguments_as_the_docs_do(capsys) -> None:
     assert run(["predict", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "Usage: maskwright predict [OPTIONS] RUN SOURCE...\n" in shown
-    assert "\n  SOURCE...  Images, folders of images, quoted globs, videos, camera:0, .txt\n" in shown
-    assert "or - for an image on standard input.  [required]\n" in shown
+    assert "\n  SOURCE...  Images, Zarr stores, folders of these, quoted globs, videos,\n" in shown
+    assert " or - for an image on standard\n             input.  [required]\n" in shown
     assert run(["train", "--help"]) == 0
     assert "Usage: maskwright train [OPTIONS] [DATA]\n" in capsys.readouterr().out
 

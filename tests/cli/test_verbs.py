@@ -224,7 +224,7 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     assert "left out: b.png cannot be read: it is cut" in err
     assert "note: d is a data set\n" in err
     args, _ = calls[0]
-    assert args[:3] == ("model", ["a.png", "b.png"], Path("p"))
+    assert args[:3] == ("model", ["a.png", "b.png"], "p")
     assert args[3] == PredictRequest(("mask", "overlay"), fast=True)
     options = {"fast": True, "output_stride": None, "postprocess": None, "engine": None}
     assert asked[0] == ((Path("runs/one"), "auto"), options)

@@ -32,11 +32,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def graph(run: Path) -> tuple[Any, dict[str, str]]:
     """The run's network as an ONNX model, and the module of each node."""
-    from maskwright.inference.engine import TorchEngine
     from maskwright.models import bundle
 
     segmenter, card = bundle.load(run / "model.safetensors")
-    return to_onnx(TorchEngine(segmenter, card, "cpu").segmenter, card)
+    return to_onnx(segmenter.eval(), card)
 
 
 @pytest.fixture(scope="session")

@@ -110,7 +110,7 @@ def test_int8_on_real_tiles_passes_and_on_noise_is_refused(
     assert result.parity.agreement.largest > 0
 
     def noise(*_: Any) -> list[np.ndarray]:
-        return [np.random.default_rng(0).integers(118, 122, (1, 48, 64, 3), np.uint8)]
+        return [np.random.default_rng(0).integers(126, 129, (1, 48, 64, 3), np.uint8)]
 
     monkeypatch.setattr(agreeing, "real_tiles", noise)
     monkeypatch.setattr(agreeing, "SHARES", (0.0,))

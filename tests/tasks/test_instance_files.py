@@ -26,7 +26,7 @@ from maskwright.core.read_options import ReadOptions
 from maskwright.core.records import ImageRef, Shapes
 from maskwright.data.formats import geojson
 from maskwright.data.painting import paint_objects
-from maskwright.data.readers import read_image
+from maskwright.data.readers import read_image, read_mask
 from maskwright.data.results import written_by_us
 from maskwright.ops.instance_maps import cropped, from_map, to_map
 from maskwright.tasks.coco_file import image_ids
@@ -253,6 +253,8 @@ def test_an_image_without_an_object(kind: str, tmp_path: Path) -> None:
     path = write(kind, tmp_path, Instances((6, 8)))
     if path.suffix == ".tif":
         assert not tifffile.imread(path).any()
+    elif path.suffix == ".zarr":
+        assert not read_mask(path).array.any()
     elif path.suffix == ".jpg":
         assert not np.asarray(Image.open(path)).any()
     elif path.suffix == ".csv":

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from maskwright.core.errors import MaskwrightError
 
+TABLE_HEAD = "image,page,risk,rejected"
+"""First line of the table of risks, by which the file is known to be ours."""
+
 
 @dataclass(frozen=True)
 class Reject:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from PIL import Image
 
 from maskwright.core.files import replacing
+from maskwright.core.reject import TABLE_HEAD as RISK_TABLE_HEAD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 MARK = "maskwright-prediction"
 TABLE_HEAD = "id,class,score,touches_border,"
 REGION_TABLE_HEAD = "label,area,centroid_y,centroid_x,"
-RISK_TABLE_HEAD = "image,page,risk,rejected"
 """A table has no place for the mark: its first columns are the mark."""
 STORE_FILE = ".zattrs"
 OVERLAY_SIDE = 8192  # longer pictures are made smaller: an overlay is there to be looked at

@@ -40,7 +40,11 @@ def fold_batch_norms(network: nn.Module, channels: int) -> None:
     norms = {id(module.running_mean): module for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
     if not norms:
         return
-    convs = {id(module.weight): module for module in network.modules() if isinstance(module, nn.Conv2d)}
+    convs = {
+        id(module.weight): module
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d) and "weight" in dict(module.named_parameters(recurse=False))  # no LoRA
+    }
     with _Watch() as watch:
         network(torch.zeros(1, channels, SIDE, SIDE, device=next(network.parameters()).device))
     folded = set()

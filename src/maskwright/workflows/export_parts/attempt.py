@@ -98,11 +98,11 @@ class Attempts:
             first, last = 100 * change.low, 100 * change.high
             interval = (-last, -first) if metric.higher_is_better else (first, last)
         times = milliseconds([self.trained.engine, exported.engine], card)
-        sides = [
+        trained, side = (
             Side(cast("float", scores.score.value), time, _bytes(each))
             for scores, time, each in zip((before, after), times, (model_file(self.evaluation.run), file), strict=True)
-        ]
-        return Parity(metric.label, metric.higher_is_better, card.predict.tile_size, found, *sides, interval)
+        )
+        return Parity(metric.label, metric.higher_is_better, card.predict.tile_size, found, trained, side, interval)
 
     def parts(self, tiles: Sequence[NDArray[np.uint8]]) -> list[Part]:
         """Return the parts of the network with what int8 does there, on a few of the tiles."""

@@ -7,7 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from maskwright.core.files import write_text
-from maskwright.data.results import RISK_TABLE_HEAD
+from maskwright.core.reject import TABLE_HEAD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ def write_table(out: Path, images: Sequence[Predicted], marked: Sequence[Predict
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(RISK_TABLE_HEAD.split(","))
+    table.writerow(TABLE_HEAD.split(","))
     ranked = riskiest(images)
     for image in (*ranked, *(image for image in images if image.risk is None)):
         risk = "" if image.risk is None else f"{image.risk:.4f}"
