@@ -8,6 +8,7 @@ import pytest
 import torch
 from tests.models.smallest import smallest
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from maskwright import models
 from maskwright.models.folding import fold_batch_norms
@@ -73,6 +74,22 @@ def test_a_layer_that_runs_twice_is_not_folded() -> None:
     fold_batch_norms(network, 2)
     image = torch.randn(1, 2, 8, 8)
     assert torch.equal(network(image), same(image))
+
+
+class Doubled(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return 2 * weight
+
+
+@torch.no_grad()
+def test_weights_that_are_computed_each_time_are_not_folded() -> None:
+    network = moved(nn.Sequential(nn.Conv2d(2, 2, 1), BatchNorm2d(2), nn.Conv2d(2, 2, 1), BatchNorm2d(2)))
+    parametrize.register_parametrization(network[0], "weight", Doubled())
+    image = torch.randn(1, 2, 8, 8)
+    wanted = network(image)
+    fold_batch_norms(network, 2)
+    assert left(network) == 1
+    torch.testing.assert_close(network(image), wanted)
 
 
 @torch.no_grad()
