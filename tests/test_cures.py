@@ -66,7 +66,9 @@ def options() -> dict[str, frozenset[str]]:
     """The options of every verb, and under "" those of all."""
     command = get_command(app)
     found = {
-        name: frozenset(flag for entry in verb.params for flag in entry.opts if flag.startswith("--"))
+        name: frozenset(
+            flag for entry in verb.params for flag in (*entry.opts, *entry.secondary_opts) if flag.startswith("--")
+        )
         for name, verb in command.commands.items()
     }
     own = frozenset(flag for entry in command.params for flag in entry.opts)
