@@ -27,10 +27,12 @@ from maskwright.data.results import written_by_us
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
+from maskwright.tasks import Block
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import scan_plan
 from maskwright.workflows.predict_parts.bands import LabelBands
 from maskwright.workflows.predict_parts.scan_plan import is_scan
+from maskwright.workflows.predict_parts.scans import fill
 from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
@@ -274,6 +276,13 @@ def test_bands_by_hand(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.rows(2, 5)[..., 0], labels[2:5])
         np.testing.assert_array_equal(found.counts(), np.bincount(labels.ravel(), minlength=256))
     assert LabelBands(tmp_path / "parts", (10, 10), "another").end == 0
+
+
+def test_edges_beside_classes_are_no_class(tmp_path: Path) -> None:
+    bands = LabelBands(tmp_path / "parts", (1, 3), "key")
+    maps = torch.tensor([[[0.6, 0.3, 0.2]], [[0.4, 0.7, 0.8]], [[0.9, 0.9, 0.1]]])  # two classes, and edges
+    fill(bands, [Block(slice(0, 1), slice(0, 3), maps)], 2, lambda _row: None)
+    assert bands.rows(0, 1).ravel().tolist() == [0, 1, 1]
 
 
 def test_a_folder_of_the_user_is_not_removed(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def predict_scan(
         if bands.end < height:
             blocks = usable(picture, tiled.blocks(source, bands.end))
             with keep_freed_memory():  # each row of tiles, or turn, allocates the same
-                fill(bands, blocks, lambda row: on_share(min(row / height, 0.999)))
+                fill(bands, blocks, tiled.card.channels[0].count, lambda row: on_share(min(row / height, 0.999)))
         scale = scale or pixel_size(picture.image, level or 0)
         for path, writer in writers.items():
             assert writer.scan is not None

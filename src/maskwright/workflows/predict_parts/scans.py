@@ -53,25 +53,28 @@ def identity(predictor: Predictor, image: ImageRef, source: RowSource) -> str:
     )
 
 
-def fill(bands: LabelBands, blocks: Iterable[Block], on_rows: Callable[[int], None]) -> None:
+def fill(bands: LabelBands, blocks: Iterable[Block], classes: int, on_rows: Callable[[int], None]) -> None:
     """Decide the blocks and put the rows that they complete into the bands.
 
     Args:
         bands: of which some rows may be there.
         blocks: of the other rows, in the order of `Predictor.blocks`.
+        classes: number of the maps that are of classes; they come first, and the strength of edges may follow.
         on_rows: called with the number of rows that are computed.
     """
     with Behind(bands.put, _WAITING) as writer:
-        for end, labels in _complete_rows(blocks, bands.size[1], bands.end):
+        for end, labels in _complete_rows(blocks, classes, bands.size[1], bands.end):
             writer.put(labels)
             on_rows(end)
 
 
-def _complete_rows(blocks: Iterable[Block], width: int, top: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+def _complete_rows(
+    blocks: Iterable[Block], classes: int, width: int, top: int
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """Yield the labels (h, W) of rows as soon as blocks cover them, and the row after the last of them."""
     held, covered = np.empty((0, width), np.uint8), 0
     for block in blocks:
-        labels, _ = decide(block.maps)
+        labels, _ = decide(block.maps[:classes])
         below = block.rows.stop - top
         if below > len(held):
             held = np.concatenate([held, np.empty((below - len(held), width), np.uint8)])
