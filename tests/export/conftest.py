@@ -33,9 +33,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def graph(run: Path) -> tuple[Any, dict[str, str]]:
     """The run's network as an ONNX model, and the module of each node."""
     from maskwright.models import bundle
+    from maskwright.workflows.export_parts.attempt import trained_network
 
-    segmenter, card = bundle.load(run / "model.safetensors")
-    return to_onnx(segmenter.eval(), card)
+    file = run / "model.safetensors"
+    card = bundle.read_card(file)
+    return to_onnx(trained_network(file, card), card)
 
 
 @pytest.fixture(scope="session")

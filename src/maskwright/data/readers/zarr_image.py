@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import lzma
 import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,7 +154,9 @@ class _Stored:
         _check_codecs(ref, layout.levels[level].metadata)
         zarr = optional("zarr", "zarr")
         try:
-            self._array = zarr.open_array(store=str(layout.levels[level].folder), mode="r")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what the standard does not allow, though it can be read
+                self._array = zarr.open_array(store=str(layout.levels[level].folder), mode="r")
             self._chunks = tuple(int(length) for length in self._array.chunks)
             self.dtype = np.dtype(self._array.dtype)
         except _ERRORS as error:

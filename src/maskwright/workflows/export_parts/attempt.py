@@ -63,7 +63,7 @@ class Attempts:
         self.evaluation, self.target, self.folder = evaluation, target, folder
         self.trained = evaluation.predictor
         self.records = evenly(evaluation.records, IMAGES)
-        self.exporter = Exporter(_network(model_file(evaluation.run), self.trained.card), self.trained.card)
+        self.exporter = Exporter(trained_network(model_file(evaluation.run), self.trained.card), self.trained.card)
         self._trained: Scores | None = None
         self._on_event = on_event
 
@@ -205,7 +205,7 @@ class _Recorder:
         raise AssertionError(f"no exported network emits objects of {len(tiles)} tiles")
 
 
-def _network(file: Path, card: Card) -> Segmenter:
+def trained_network(file: Path, card: Card) -> Segmenter:
     """Load the trained network as it was saved, at the output stride and with the window of the card."""
     segmenter, _ = bundle.load(file)
     if card.predict.output_stride is not None:
