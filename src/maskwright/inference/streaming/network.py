@@ -1,4 +1,4 @@
-"""A network as layers that compute rows: recorded, put in order, with normalisation folded into convolutions."""
+"""A network as layers that compute rows: recorded, and put in order."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import torch
-
-from maskwright.inference.streaming.layers import Convolution, Pointwise
+from maskwright.inference.streaming.layers import Pointwise
 from maskwright.inference.streaming.recording import Operation, UnfitError, recorded
-from maskwright.inference.streaming.rules import NORMS, layer_of
+from maskwright.inference.streaming.rules import layer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +73,7 @@ class RowNetwork:
                 same[operation.number] = inputs[0]
             else:
                 steps.append(Step(operation.number, inputs, layer, _weight(operation.shape, image.shape[3])))
-        found = cls(tuple(_safe(_folded(steps))), same.get(result, result))
+        found = cls(tuple(_safe(steps)), same.get(result, result))
         if maps.shape[2:] != image.shape[2:]:
             raise UnfitError("its maps have another size than its input")
         return found, maps
@@ -94,41 +92,6 @@ def _needed(operations: list[Operation], result: int) -> list[Operation]:
             wanted.update(operation.places)
             kept.append(operation)
     return kept[::-1]
-
-
-def _folded(steps: list[Step]) -> list[Step]:
-    """Make batch normalisation part of the convolution before it: one pass over memory less."""
-    readers = Counter(place for step in steps for place in step.inputs)
-    found: dict[int, Step] = {}
-    for step in steps:
-        before = found.get(step.inputs[0])
-        norm = step.layer.call if isinstance(step.layer, Pointwise) else None
-        if (
-            isinstance(norm, Operation)
-            and norm.name in NORMS
-            and before is not None
-            and isinstance(before.layer, Convolution)
-            and readers[before.number] == 1
-        ):
-            del found[before.number]
-            found[step.number] = Step(step.number, before.inputs, _normalised(before.layer, norm), step.weight)
-        else:
-            found[step.number] = step
-    return list(found.values())
-
-
-def _normalised(layer: Convolution, norm: Operation) -> Convolution:
-    """Return a convolution with the weights and bias that include a normalisation."""
-    _, weight, bias, mean, variance = norm.arguments[:5]
-    assert layer.weight is not None
-    scale = torch.rsqrt(variance.double() + norm.arguments[NORMS[norm.name]])
-    if weight is not None:
-        scale = scale * weight.double()
-    shift = -mean.double() if layer.bias is None else layer.bias.double() - mean.double()
-    shift = shift * scale + (0 if bias is None else bias.double())
-    folded = (layer.weight.double() * scale[:, None, None, None]).to(layer.weight.dtype)
-    weights = folded.contiguous(memory_format=torch.channels_last)
-    return replace(layer, weight=weights, bias=shift.to(layer.weight.dtype))
 
 
 def _safe(steps: list[Step]) -> list[Step]:

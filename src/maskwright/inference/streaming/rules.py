@@ -23,13 +23,11 @@ if TYPE_CHECKING:
 
 SAME = frozenset({"alias", "clone", "detach", "contiguous"})
 """Operations that change nothing."""
-NORMS = {"native_batch_norm": 7, "_native_batch_norm_legit_no_training": 6}
-"""Batch normalisation with fixed statistics; the place of `eps` among the arguments."""
 _BY_PIXEL = frozenset(
     {
         *("relu", "hardtanh", "clamp", "sigmoid", "silu", "hardswish", "hardsigmoid", "gelu", "leaky_relu", "elu"),
         *("tanh", "mish", "_prelu_kernel", "add", "sub", "mul", "div", "neg", "abs", "pow", "sqrt", "_to_copy"),
-        *NORMS,
+        *("native_batch_norm", "_native_batch_norm_legit_no_training"),
     }
 )
 _ALONG = {"cat": 1, "slice": 1, "split": 2, "split_with_sizes": 2, "mean": 1, "amax": 1, "_softmax": 1}
