@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     """Discs and squares, learnt well enough that a fault in the export costs points."""
     root = tmp_path_factory.mktemp("export")
     train(toy.write(root / "data"), toy.request("optim.lr=0.01", steps=60), root / "run")
