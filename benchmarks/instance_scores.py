@@ -20,9 +20,8 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
-from maskwright.core.targets import Target
+from maskwright.metrics.object_judge import ObjectJudge
 from maskwright.ops.rle import encode
-from maskwright.tasks.instance_judge import InstanceJudge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,10 +58,9 @@ def ellipse(height: int, width: int) -> np.ndarray:
 
 def judged(data: Pictures) -> dict[str, float | None]:
     """All our scores."""
-    judge = InstanceJudge(lambda found, _size: found, CLASSES)
-    labels = np.zeros(SIZE, np.uint8)
+    judge = ObjectJudge(CLASSES)
     for number, (truth, found) in enumerate(data):
-        judge.update(str(number), found, Target(labels, instances=truth))
+        judge.update(str(number), found, truth)
     return {key: estimate.value for key, estimate in judge.compute().mean.items()}
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from maskwright import metrics
+from maskwright.core.errors import MaskwrightError
+from maskwright.core.instances import Instance, Instances
 
 
 def test_what_is_promised_is_there_and_has_a_docstring() -> None:
@@ -23,3 +25,32 @@ def test_masks_to_numbers_with_the_public_names_alone() -> None:
     scores = judge.compute()
     assert isinstance(scores, metrics.Scores)
     assert scores.mean["iou"].value == 0.5
+
+
+def test_objects_of_another_program_with_the_public_names_alone() -> None:
+    truth = np.zeros((20, 30), np.uint16)
+    truth[2:8, 2:8], truth[12:18, 12:18] = 7, 60_000
+    found = np.zeros((20, 30), np.int64)
+    found[2:8, 2:8], found[10:12, 25:29] = 1 << 40, 2
+    judge = metrics.ObjectJudge()
+    judge.update("a.png", found, truth)
+    scores = judge.compute().mean
+    assert (scores["f1"].value, scores["predicted"].value, scores["aji"].value) == (0.5, 2, 36 / (72 + 8))
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            np.zeros((4, 4)),
+            r"a.png: the instance map is an array of float64 of shape \(4, 4\), but it must be int",
+        ),
+        (np.zeros((4, 4, 3), np.uint8), r"of uint8 of shape \(4, 4, 3\)"),
+        (np.full((4, 4), -1), "one id from 1 for each object"),
+        (np.zeros((4, 5), np.uint8), r"image of \(4, 5\) \(height, width\), and the annotated ones in one of \(4, 4\)"),
+        (Instances((4, 4), (Instance(2, 0, 0, np.ones((2, 2), bool)),)), r"class index 2, but there are 2 classes"),
+    ],
+)
+def test_what_is_no_instance_map_is_refused(found, words: str) -> None:
+    with pytest.raises(MaskwrightError, match=words):
+        metrics.ObjectJudge().update("a.png", found, np.zeros((4, 4), np.uint8))

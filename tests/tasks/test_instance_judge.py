@@ -16,6 +16,7 @@ from maskwright.core.targets import Target
 from maskwright.data.formats import read_dataset
 from maskwright.data.labels import read_label, read_objects
 from maskwright.data.readers import read_image
+from maskwright.metrics.object_judge import ObjectJudge
 from maskwright.metrics.object_metrics import OBJECT_METRICS
 from maskwright.tasks.instance_judge import InstanceJudge
 
@@ -31,7 +32,7 @@ def judge(classes: Classes = CLASSES) -> InstanceJudge:
         assert blocks.size == size
         return blocks
 
-    return InstanceJudge(decode, classes, outlines=True)
+    return InstanceJudge(decode, ObjectJudge(classes, outlines=True))
 
 
 def target(*objects, labels: np.ndarray | None = None) -> Target:
@@ -74,7 +75,7 @@ def test_no_mask_is_kept() -> None:
     objects = [box(place // 30, 5 * (place % 4), 30, 30) for place in range(300)]
     judging = judge()
     judging.update("a", image(*objects, size=SIZE), target(*objects))
-    kept = judging._images[0].compared
+    kept = judging._objects._images[0].compared
     sides = [getattr(side, field.name) for side in (kept.truth, kept.found) for field in fields(side)]
     for array in (*sides, kept.pairs, kept.shared, kept.excused):
         assert array.nbytes <= 16 * max(len(objects), len(kept.pairs))

@@ -14,9 +14,9 @@ from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.plan import Plan
 from maskwright.core.targets import Target
 from maskwright.data.targets import shrunk
+from maskwright.metrics.object_judge import ObjectJudge
 from maskwright.metrics.object_metrics import FROM_SUMS
 from maskwright.tasks.block import Block
-from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_objects import InstanceObjects
 
 TASK = InstanceObjects()
@@ -71,14 +71,14 @@ def test_the_average_precision_counts_all_objects_and_other_scores_those_that_us
     levels = coco_levels(coco(pictures, (1, 2), "segm"), 0)
     assume(np.isfinite(levels).all())
     judge = TASK.judge(SCENES, {"score": least})
-    usual = InstanceJudge(lambda found, _size: found, SCENES)
+    usual = ObjectJudge(SCENES)
     for truth, found in pictures:
         target = Target(np.zeros(truth.size, np.uint8), None, truth)
         whole = Block(slice(0, truth.size[0]), slice(0, truth.size[1]), torch.empty(0, *truth.size), found)
         seen = TASK.decode([whole], truth.size, SCENES, {"score": least})
         assert len(seen) == sum(entry.score >= least for entry in found.objects)
         judge.update("", [whole], target)
-        usual.update("", seen, target)
+        usual.update("", seen, truth)
     scores, expected = judge.compute().mean, usual.compute().mean
     assert scores["mask_ap"].value == pytest.approx(levels[0].mean(), abs=1e-12)
     assert scores["mask_ap50"].value == pytest.approx(levels[1].mean(), abs=1e-12)

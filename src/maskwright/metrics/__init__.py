@@ -17,11 +17,13 @@ from maskwright.metrics.confusion import (
     recall,
 )
 from maskwright.metrics.judge import Judge
+from maskwright.metrics.object_judge import ObjectJudge
 from maskwright.metrics.scores import Scores
 from maskwright.metrics.surface import surface_scores
 
 __all__ = [
     "Judge",
+    "ObjectJudge",
     "Scores",
     "accuracy",
     "boundary_counts",

@@ -10,6 +10,7 @@ import numpy as np
 from maskwright.core.classes import IGNORE
 from maskwright.core.targets import Target
 from maskwright.data.things import objects_alone
+from maskwright.metrics.object_judge import ObjectJudge
 from maskwright.metrics.object_metrics import OBJECT_METRICS
 from maskwright.ops import draw_objects
 from maskwright.tasks import instance_files, instance_pictures
@@ -81,7 +82,8 @@ class InstanceSegmentation(ObjectTask):
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
         """Return a judge of objects."""
         return InstanceJudge(
-            lambda blocks, size: self.decode(blocks, size, classes, decoding), classes, outlines=self._edges
+            lambda blocks, size: self.decode(blocks, size, classes, decoding),
+            ObjectJudge(classes, outlines=self._edges),
         )
 
     def truth(self, target: Target) -> Instances:

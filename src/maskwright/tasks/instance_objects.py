@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.core.targets import Target
+from maskwright.metrics.object_judge import ObjectJudge
 from maskwright.tasks.by_objects import ByObjects, least_score
 from maskwright.tasks.instance import InstanceSegmentation
 from maskwright.tasks.instance_judge import InstanceJudge
@@ -75,5 +76,6 @@ class InstanceObjects(ByObjects, InstanceSegmentation):
         """
         order, tried = self.order(classes), () if "score" in decoding else SCORES
         return InstanceJudge(
-            lambda blocks, size: merged(blocks, size, order), classes, least=least_score(decoding), tried=tried
+            lambda blocks, size: merged(blocks, size, order),
+            ObjectJudge(classes, least=least_score(decoding), tried=tried),
         )
