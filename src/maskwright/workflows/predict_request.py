@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from maskwright.core.cluster import check_cluster
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.pixel_size import PixelSize
 from maskwright.core.reject import Reject
@@ -55,8 +56,7 @@ class PredictRequest:
 
     def __post_init__(self) -> None:
         _ = self.scale, self.rejection
-        if self.on not in {None, "ray"}:
-            raise MaskwrightError(f"`on` is {self.on!r}, and the only cluster known is ray: give that or nothing", "on")
+        check_cluster(self.on)
         for name, value, least in (("every", self.every, 1), ("frames", self.frames, 1), ("level", self.level, 0)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise MaskwrightError(f"`{name}` is {value!r}, and it must be a whole number from {least} on", name)

@@ -6,12 +6,10 @@ written whole or not at all, so that a task whose machine was lost is simply run
 
 from __future__ import annotations
 
-import contextlib
-import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from maskwright.core.cluster import connected, lost
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.optional import optional
 from maskwright.workflows.predict_parts.results import Failure
 
 if TYPE_CHECKING:
@@ -55,9 +53,7 @@ def spread(work: Work, pictures: Sequence[Picture], *, gpu: bool) -> Iterator[Ou
     Raises:
         MaskwrightError: Ray is not installed, or an error that concerns all images.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # Ray reports its use unless this is set before it starts
-    ray = optional("ray", "ray")
-    with _connected(ray):
+    with connected() as ray:
         there = ray.cluster_resources()
         gpus = int(there.get("GPU", 0)) if gpu else 0
         cores = max(1, gpus or int(there.get("CPU", 1)))
@@ -84,10 +80,9 @@ def _found(ray: Any, reference: Any, part: Sequence[Picture]) -> Sequence[Done |
     Raises:
         MaskwrightError: an error that concerns all images.
     """
-    lost = ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError
     try:
         found: Sequence[Done | Failure] = ray.get(reference)
-    except lost as error:
+    except lost(ray) as error:
         return None if len(part) > 1 else [Failure(part[0].image.path, _ended(part[0], error))]
     except ray.exceptions.RayTaskError as error:
         raise (error.cause if isinstance(error.cause, MaskwrightError) else error) from None
@@ -100,19 +95,6 @@ def _run(work: Work, pictures: Sequence[Picture]) -> list[Done | Failure]:
         _prepared.clear()
         _prepared[work] = work.prepare(*work.setup)
     return [_prepared[work](picture) for picture in pictures]
-
-
-@contextlib.contextmanager
-def _connected(ray: Any) -> Iterator[None]:
-    """Connect to a cluster, unless the caller is connected already, and leave it at the end."""
-    if ray.is_initialized():
-        yield
-        return
-    ray.init(log_to_driver=False, include_dashboard=False, logging_level="error")
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _ended(picture: Picture, error: Exception) -> str:
