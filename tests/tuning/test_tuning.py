@@ -70,25 +70,38 @@ def test_good_trials_are_combined() -> None:
     assert (1, 1, *(0,) * 7) in made
 
 
-@given(st.floats(5, 5000), st.floats(0.1, 30), st.floats(1, 60), st.none() | st.integers(2, 40))
-def test_a_ladder_fits_its_time(seconds: float, fixed: float, least: float, most: int | None) -> None:
-    rungs = ladder(seconds, fixed, least, most)
+@given(st.floats(5, 5000), st.floats(0.1, 30), st.floats(1, 60), st.none() | st.integers(2, 40), st.integers(1, 9))
+def test_a_ladder_fits_its_time(seconds: float, fixed: float, least: float, most: int | None, workers: int) -> None:
+    rungs = ladder(seconds, fixed, least, most, workers)
     if not rungs:
-        assert (seconds - 2 * fixed) / (2 * 1.25) < least * (1 + 1e-9)  # not even the plan and one other
+        turns = 2 if workers == 1 else 1
+        assert (seconds - turns * fixed) / (turns * 1.25) < least * (1 + 1e-9)  # not even the plan and one other
         return
-    assert cost(rungs, fixed) == pytest.approx(seconds)
+    assert cost(rungs, fixed, workers) == pytest.approx(seconds)
     assert rungs[0].seconds >= least
-    assert rungs[-1].trials == 2
     assert most is None or rungs[0].trials <= most
     for lower, upper in pairwise(rungs):
         assert upper.seconds == pytest.approx(3 * lower.seconds)
-        assert upper.trials < lower.trials
+    counts = [rung.trials for rung in rungs]
+    assert all(count % workers == 0 or count == most for count in counts), "nobody is idle"
+    assert counts == sorted(counts, reverse=True)
+    assert workers > 1 or counts[-1] == 2
+    assert workers > 1 or len(set(counts)) == len(counts)
 
 
 def test_a_ladder_by_hand() -> None:
     # Nine trials, then three, then two: 9 t + 3 x 2 t + 2 x 6 t of training, a quarter of 9 t + 9 t + 18 t of cooldown.
     assert cost((Rung(4.0, 9), Rung(12.0, 3), Rung(36.0, 2)), 1.0) == 27 * 4 + 9 * 4 + 14
     assert ladder(14 + 36 * 4, 1.0, 4.0, 9) == (Rung(4.0, 9), Rung(12.0, 3), Rung(36.0, 2))
+
+
+def test_a_ladder_for_several_workers_by_hand() -> None:
+    # Four at a time: three turns of the nine, and one of the three and of the two.
+    rungs = (Rung(4.0, 9), Rung(12.0, 3), Rung(36.0, 2))
+    assert cost(rungs, 1.0, 4) == 3 * (5 + 1) + (8 + 3 + 1) + (24 + 9 + 1)
+    # In the same time the fourth worker of each last turn trains another trial, unless that is one too many.
+    assert ladder(64.0, 1.0, 4.0, None, 4) == (Rung(4.0, 12), Rung(12.0, 4), Rung(36.0, 4))
+    assert ladder(64.0, 1.0, 4.0, 9, 4) == (Rung(4.0, 9), Rung(12.0, 4), Rung(36.0, 4))
 
 
 @given(st.lists(st.none() | st.floats(0, 1), min_size=9, max_size=9), st.booleans())

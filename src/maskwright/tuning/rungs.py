@@ -8,6 +8,7 @@ trial zero, reaches every rung: it is what the others are compared with.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,8 +19,10 @@ FACTOR = 3
 """Each rung is this many times as long as the one before, and has this share of its trials."""
 COOLDOWN = 0.25
 """Time of the cooldown, as a share of the time that a trial has trained."""
-WIDTHS = (81, 54, 36, 27, 18, 12, 9, 6, 4, 3, 2)
+WIDTHS = (729, 486, 324, 243, 162, 108, 81, 54, 36, 27, 18, 12, 9, 6, 4, 3, 2)
 """Numbers of trials at the lowest rung that are considered."""
+WIDEST = 81
+"""At most, for each worker."""
 
 
 class Rung(NamedTuple):
@@ -46,33 +49,39 @@ class Job(NamedTuple):
     rung: int
 
 
-def ladder(seconds: float, fixed: float, least: float, most_trials: int | None = None) -> tuple[Rung, ...]:
+def ladder(
+    seconds: float, fixed: float, least: float, most_trials: int | None = None, workers: int = 1
+) -> tuple[Rung, ...]:
     """Return the rungs of a search: as many trials as possible, if the lowest rung is still long enough.
+
+    No worker is idle while others train, so more than a third of the trials may go on.
 
     Args:
         seconds: for the search.
         fixed: seconds that each trial takes at each rung besides its training: to start, to be scored.
         least: seconds of training below which a score says nothing.
         most_trials: limit on the trials, that of the plan included.
+        workers: trials that are trained at a time.
 
     Returns:
         The rungs, the lowest first; none if there is no time to compare even one other trial with the plan.
     """
     for width in WIDTHS:
-        if most_trials is not None and width > most_trials:
+        if width > WIDEST * workers or (most_trials is not None and width > most_trials):
             continue
         counts = _counts(width)
-        unit = _unit(counts, seconds, fixed)
+        unit = _unit(counts, seconds, fixed, workers)
         if unit >= least:
-            return tuple(Rung(unit * FACTOR**place, count) for place, count in enumerate(counts))
+            filled = [min(-(-count // workers) * workers, most_trials or math.inf) for count in counts]
+            return tuple(Rung(unit * FACTOR**place, int(count)) for place, count in enumerate(filled))
     return ()
 
 
-def cost(rungs: tuple[Rung, ...], fixed: float) -> float:
-    """Return the seconds that a search takes."""
+def cost(rungs: tuple[Rung, ...], fixed: float, workers: int = 1) -> float:
+    """Return the seconds that a search takes; a rung begins when the one below is done."""
     total, before = 0.0, 0.0
     for rung in rungs:
-        total += rung.trials * (rung.seconds - before + rung.cooldown_seconds + fixed)
+        total += -(-rung.trials // workers) * (rung.seconds - before + rung.cooldown_seconds + fixed)
         before = rung.seconds
     return total
 
@@ -84,10 +93,11 @@ def _counts(width: int) -> list[int]:
     return counts
 
 
-def _unit(counts: list[int], seconds: float, fixed: float) -> float:
+def _unit(counts: list[int], seconds: float, fixed: float, workers: int) -> float:
     """Return the seconds of the lowest rung that use up all of the time."""
-    whole = cost(tuple(Rung(float(FACTOR**place), count) for place, count in enumerate(counts)), 0.0)
-    return (seconds - fixed * sum(counts)) / whole
+    units = tuple(Rung(float(FACTOR**place), count) for place, count in enumerate(counts))
+    whole = cost(units, 0.0, workers)
+    return (seconds - (cost(units, fixed, workers) - whole)) / whole
 
 
 @dataclass(frozen=True)
