@@ -1,15 +1,13 @@
-"""What a search has done so far, one line an event: it goes on after a kill, and several workers can share it.
+"""What a search has done so far, one line an event, so that it goes on after a kill.
 
 Each line is written with one call to a file that only grows, and flushed to the disk. A kill leaves whole lines, except
-for the last one, which then is ignored. Workers write one after the other. Knows no network.
+for the last one, which then is ignored. The process that holds the run folder's lock writes it. Knows no network.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
@@ -17,7 +15,6 @@ from maskwright.core.files import write_error
 from maskwright.tuning.rungs import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from maskwright.tuning.space import Choice
@@ -25,25 +22,14 @@ if TYPE_CHECKING:
 NAME = "journal.jsonl"
 
 
-@contextlib.contextmanager
-def _alone(path: Path) -> Iterator[int]:
-    """Open a file to append to while no other worker does."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    try:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 class Journal:
     """The file `NAME` in the folder of the trials.
 
     Args:
         folder: of the trials, which exists.
+
+    Raises:
+        MaskwrightError: a line that is no event, other than the last one.
 
     Attributes:
         setup: the first line: everything that the search depends on but its results; empty before it is written.
@@ -56,30 +42,16 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
-        self._read = 0
         self.setup: dict[str, Any] = {}
         self.choices: list[Choice] = []
         self.scores: dict[Job, float | None] = {}
         self.entries: dict[Job, dict[str, Any]] = {}
         self.seconds = 0.0
         self.settled: dict[str, Any] | None = None
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Read what was added since, also by other workers.
-
-        Raises:
-            MaskwrightError: a line that is no event, other than the last one.
-        """
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._read)
-            content = file.read()
-        whole = content[: content.rfind(b"\n") + 1]
-        for line in whole.splitlines():
+        content = self._path.read_bytes() if self._path.exists() else b""
+        self._length = content.rfind(b"\n") + 1
+        for line in content[: self._length].splitlines():
             self._take(self._parsed(line))
-        self._read += len(whole)
 
     def add(self, kind: str, seconds: float, **values: Any) -> None:
         """Write an event down.
@@ -92,16 +64,17 @@ class Journal:
         Raises:
             MaskwrightError: the disk is full, or the folder is gone.
         """
-        line = json.dumps({"kind": kind, "seconds": round(seconds, 3), **values}) + "\n"
+        event = {"kind": kind, "seconds": round(seconds, 3), **values}
+        line = json.dumps(event).encode() + b"\n"
         try:
-            with _alone(self._path) as descriptor:
-                self.refresh()
-                os.ftruncate(descriptor, self._read)  # what a kill has cut off
-                os.write(descriptor, line.encode())
-                os.fsync(descriptor)
+            with self._path.open("ab", buffering=0) as file:
+                file.truncate(self._length)  # what a kill has cut off
+                file.write(line)
+                os.fsync(file.fileno())
         except OSError as error:
             raise write_error(self._path, error) from error
-        self.refresh()
+        self._length += len(line)
+        self._take(json.loads(line))
 
     def _parsed(self, line: bytes) -> dict[str, Any]:
         try:
