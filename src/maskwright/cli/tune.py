@@ -34,6 +34,10 @@ Trials = Annotated[
 ]
 Resume = Annotated[Path | None, typer.Option(metavar="RUN", help="Continue the interrupted search in this run folder.")]
 Out = Annotated[Path | None, typer.Option(metavar="RUN", help="Run folder to write.  [default: a new one below runs/]")]
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="CLUSTER", help="ray: train the trials on a Ray cluster.", show_default=False),
+]
 
 
 @takes_request
@@ -43,6 +47,7 @@ def tune(
     trials: Trials = None,
     resume: Resume = None,
     out: Out = None,
+    on: On = None,
     as_json: AsJson = False,
 ) -> int:
     """Search for a better plan, and train by it.
@@ -65,7 +70,7 @@ def tune(
 
     terminal = Terminal(as_json=as_json)
     with terminal.working(_farewell) as watch:
-        result = search(data, request, out, trials=trials, resume=resume, on_event=watch.on_event)
+        result = search(data, request, out, trials=trials, resume=resume, on=on, on_event=watch.on_event)
     scores = None if result.scores is None else result.scores.to_json()
     terminal.answer({"run": result.run, **result.to_json(), "scores": scores})
     terminal.show(*_tables(result, terminal.width), result.sentence())

@@ -54,6 +54,7 @@ def tune(
     out: str | Path | None = None,
     trials: int | None = None,
     resume: str | Path | None = None,
+    on: str | None = None,
     on_event: OnEvent | None = None,
     **fields: Any,
 ) -> TuneResult:
@@ -64,7 +65,8 @@ def tune(
         request: what you want of the training; None for one made of `fields`. What it sets is not changed.
         out: run folder to write; None for a new one below `runs/`.
         trials: most plans to try, the planned one included; None for as many as the time allows.
-        resume: continue the interrupted search in this run folder; only `device` may be given too.
+        resume: continue the interrupted search in this run folder; only `device` and `on` may be given too.
+        on: `ray` to train the trials on a Ray cluster; None for this process.
         on_event: called with progress and notes (`core.events`).
         **fields: of a `PlanRequest`, instead of `request`: `budget="1h"`.
 
@@ -78,6 +80,7 @@ def tune(
         None if out is None else Path(out),
         trials=trials,
         resume=None if resume is None else Path(resume),
+        on=on,
         on_event=on_event,
     )
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.cluster import check_cluster, ray_module
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Stage
 from maskwright.core.files import write_text
@@ -29,6 +30,7 @@ from maskwright.workflows.train_parts.fit import Reserve, fit
 from maskwright.workflows.train_parts.network import last_network
 from maskwright.workflows.train_parts.training_run import TrainingRun
 from maskwright.workflows.tune_parts.candidates import space_of
+from maskwright.workflows.tune_parts.cluster import crew_of
 from maskwright.workflows.tune_parts.journal import Journal
 from maskwright.workflows.tune_parts.result import Gains, TrialRow, TuneResult
 from maskwright.workflows.tune_parts.search import FOLDER, Search
@@ -53,6 +55,7 @@ def tune(
     *,
     trials: int | None = None,
     resume: Path | None = None,
+    on: str | None = None,
     on_event: OnEvent | None = None,
 ) -> TuneResult:
     """Search for a plan that trains a better model than the planned one, and train by it.
@@ -63,12 +66,16 @@ def tune(
         out: the run folder; None for a new one below `runs/`.
         trials: most plans to try, the planned one included; None for as many as the time allows.
         resume: a run folder of a search that was interrupted.
+        on: `ray` to train the trials on a Ray cluster; None for this process.
         on_event: called with progress and notes.
 
     Raises:
-        MaskwrightError: the data cannot be trained on, there is no budget or no validation image, or the folder cannot
-            be written.
+        MaskwrightError: the data cannot be trained on, there is no budget or no validation image, the folder cannot
+            be written, or there is no such cluster.
     """
+    check_cluster(on)
+    if on is not None:
+        ray_module()  # before anything is planned
     started = time.monotonic() if request.started is None else request.started
     report = on_event or (lambda _event: None)
     if resume is None:
@@ -79,10 +86,11 @@ def tune(
             raise MaskwrightError(f"{run} holds no search to resume: start one with `out` {run}")
     with run_folder.locked(run):
         search = _opened(run, root, request, started, report)
-        if not search.journal.setup:
-            search.set_up(run_folder.read_json(run / SEARCH)["trials"])
         if search.journal.settled is None:
-            search.race()
+            with crew_of(on, search.training) as crew:
+                if not search.journal.setup:
+                    search.set_up(run_folder.read_json(run / SEARCH)["trials"], crew)
+                search.race(crew)
             _settle(search)
         return _trained(search)
 
@@ -119,7 +127,7 @@ def _fresh(
 
 def _opened(run: Path, root: Path | None, request: PlanRequest, started: float, on_event: OnEvent) -> Search:
     """Read a search back; its budget goes on from where its journal ends."""
-    plan, material = run_folder.reopen(run, root)
+    plan, material = run_folder.reopen(run, None if root is None else root.resolve())  # other machines see whole paths
     start = run_folder.read_json(run / SEARCH)
     plan = type(plan).model_validate(start["plan"])
     journal = Journal(run / FOLDER)

@@ -107,10 +107,10 @@ def begun(training: TrainingRun, *, resumed: bool) -> Segmenter:
     return segmenter
 
 
-def crops(training: TrainingRun) -> TrainingCrops:
-    """Return the source of training crops."""
+def crops(training: TrainingRun, beside: int = 1) -> TrainingCrops:
+    """Return the source of training crops, where so many trainings share the memory of the machine."""
     plan, dataset, task = training.plan, training.material.dataset, training.task
-    free = int(free_memory() * CACHE_SHARE / training.fabric.world_size)
+    free = int(free_memory() * CACHE_SHARE / (training.fabric.world_size * beside))
     cache = DecodedCache(dataset, training.part("train"), plan.data, free, task.lesson)
     presence = [training.material.presence[record.id] for record in cache.records]
     return TrainingCrops(cache, presence, plan, lambda target: task.encode(target, dataset.classes), task.pasted)

@@ -18,6 +18,7 @@ from maskwright.tuning.rungs import Job, Rung, Standing, ladder
 from maskwright.workflows.evaluate_parts import scoring
 from maskwright.workflows.train_parts.fit import begun
 from maskwright.workflows.tune_parts.candidates import candidate
+from maskwright.workflows.tune_parts.crew import Outcome, Task
 from maskwright.workflows.tune_parts.trial import Trial
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from maskwright.core.records import Record
     from maskwright.tuning.space import Space
     from maskwright.workflows.train_parts.training_run import TrainingRun
+    from maskwright.workflows.tune_parts.crew import Crew
     from maskwright.workflows.tune_parts.journal import Journal
 
 FOLDER = "trials"
@@ -78,7 +80,7 @@ class Search:
         chosen = set(self.journal.setup[name])
         return tuple(record for record in self.training.part("val") if record.id in chosen)
 
-    def set_up(self, most_trials: int | None) -> None:
+    def set_up(self, most_trials: int | None, crew: Crew) -> None:
         """Divide the validation images, measure what a score costs, and choose the rungs."""
         budget, plan = self.training.budget.seconds, self.training.plan
         assert budget is not None
@@ -89,11 +91,12 @@ class Search:
         most = int(min(max(SCORING_SHARE * seconds / max(2 * each, 1e-9), FEWEST), MOST))
         ranked = [record.id for record in records if record.id in ranking]
         chosen = [ranked[place] for place in np.unique(np.linspace(0, len(ranked) - 1, most).astype(int))]
-        fixed = START_SECONDS + 2 * start + 2 * each * len(chosen)
+        fixed = START_SECONDS + 2 * start + 2 * each * len(chosen) + crew.task_seconds
         step = budget * 0.8 / max(plan.train.steps, 1)
         least = max(LEAST_SECONDS, LEAST_STEPS * step)
-        room = seconds - 2 * each * len(confirming)
-        rungs = ladder(room, fixed, least, most_trials) if self.space.dimensions and confirming else ()
+        room = seconds - 2 * each * len(confirming) - crew.start_seconds
+        most_trials = self.space.size if most_trials is None else min(most_trials, self.space.size)
+        rungs = ladder(room, fixed, least, most_trials, crew.size) if confirming else ()
         self.journal.add(
             "setup",
             self.spent(),
@@ -101,6 +104,7 @@ class Search:
             ranking=chosen,
             confirming=sorted(confirming),
             fixed=fixed,
+            workers=crew.size,
         )
 
     def _costs(self, records: tuple[Record, ...]) -> tuple[float, float]:
@@ -140,25 +144,41 @@ class Search:
     def _folder(self, number: int) -> Path:
         return self.training.run / FOLDER / f"{number:03d}"
 
-    def race(self) -> None:
+    def race(self, crew: Crew) -> None:
         """Train and score trials until the search is done, or until there is no time for the next one."""
         total = sum(rung.trials for rung in self.rungs)
         if total:
             words = ", ".join(f"{rung.trials} x {rung.seconds:.0f} s" for rung in self.rungs)
             self.training.on_event(Stage("search", f"{words}; the plan is trial 0 at each"))
-        while jobs := self.standing.open_jobs():
-            job = jobs[0]
-            if not self._proposed(job.trial) or not self._in_time(job):
-                break
-            self._run(job)
+        going: set[Job] = set()
+        while True:
+            while len(going) < crew.size and (job := self._next(going, crew.size)) is not None:
+                if self._begun(job, crew):
+                    going.add(job)
+            if not going:
+                return
+            job, outcome = crew.finished()
+            going.remove(job)
+            self._note(job, outcome)
             self.training.on_event(Progress(len(self.journal.scores), total))
 
-    def _proposed(self, number: int) -> bool:
-        """Propose trials up to a number; False if there are no more choices."""
+    def _next(self, going: set[Job], workers: int) -> Job | None:
+        """Return the next job; None if there is none now, or no time for it."""
+        left = (job for job in self.standing.open_jobs() if job not in going)
+        job = next(left, None)
+        return job if job is not None and self._in_time(job) and self._proposed(job.trial, workers) else None
+
+    def _proposed(self, number: int, workers: int) -> bool:
+        """Propose trials up to a number; False if there are no more choices, or not yet.
+
+        While so many workers train, a proposal goes by the scores of the trials that they have behind them, and waits
+        for these: so it does not depend on which of several trials ends first.
+        """
         while len(self.journal.choices) <= number:
-            scores = {
-                job.trial: score for job, score in self.journal.scores.items() if not job.rung and score is not None
-            }
+            known = [Job(trial, 0) for trial in range(len(self.journal.choices) - workers + 1)]
+            if any(job not in self.journal.scores for job in known):
+                return False
+            scores = {job.trial: score for job in known if (score := self.journal.scores[job]) is not None}
             better = self.training.task.headline.higher_is_better
             made = proposal(self.space, self.training.plan.seed, self.journal.choices, scores, higher_is_better=better)
             if made is None:
@@ -175,23 +195,26 @@ class Search:
         needs = rung.seconds - before + rung.cooldown_seconds + self.journal.setup["fixed"]
         return self.spent() + needs <= budget * (SHARE + 0.1)
 
-    def _run(self, job: Job) -> None:
-        """Bring a trial to a rung and score it. A trial that fails is out; the plan must not."""
-        began = time.monotonic()
+    def _begun(self, job: Job, crew: Crew) -> bool:
+        """Have a trial brought to a rung; False if its values contradict each other, and it is out."""
         try:
             trial = self.trial(job.trial)
-            steps = trial.train(self.rungs[job.rung], job.rung)
-            trial.fitted(job.rung, self.half("ranking"))
-            score = trial.scored(job.rung, self.half("ranking"), "ranking").score.value
-            if score is None:
-                raise MaskwrightError("the ranking images say nothing about the score")
-        except (MaskwrightError, RuntimeError) as error:  # RuntimeError: PyTorch has no memory left, for example
+        except MaskwrightError as error:
             if job.trial == 0:
                 raise
-            self.journal.add("failed", self.spent(), trial=job.trial, rung=job.rung, why=str(error))
-            self.training.on_event(Note(f"trial {job.trial} failed and is out: {error}"))
+            self._note(job, Outcome(why=str(error)))
+            return False
+        crew.begin(Task(job, self.rungs[job.rung], trial, self.half("ranking")))
+        return True
+
+    def _note(self, job: Job, outcome: Outcome) -> None:
+        """Write down what became of a trial. One that failed is out."""
+        told = {"trial": job.trial, "rung": job.rung}
+        if outcome.why:
+            self.journal.add("failed", self.spent(), **told, why=outcome.why)
+            self.training.on_event(Note(f"trial {job.trial} failed and is out: {outcome.why}"))
             return
-        taken = round(time.monotonic() - began, 1)
-        self.journal.add("scored", self.spent(), trial=job.trial, rung=job.rung, score=score, steps=steps, taken=taken)
+        score, steps, taken = outcome.score, outcome.steps, outcome.taken
+        self.journal.add("scored", self.spent(), **told, score=score, steps=steps, taken=taken)
         words = self.space.words(self.journal.choices[job.trial])
         self.training.on_event(Note(f"trial {job.trial} ({words}): {score:.4f} after {steps} steps, {taken:.0f} s"))

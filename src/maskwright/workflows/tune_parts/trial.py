@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.files import write_text
 from maskwright.inference.engine import TorchEngine
@@ -40,6 +40,18 @@ WINDOW = 5
 """The weights of a cooled copy are averaged over this part of its steps, at most."""
 
 
+class Room(NamedTuple):
+    """What a trial has of a machine that trains several.
+
+    Attributes:
+        threads: of PyTorch, and at most as many that read crops.
+        beside: trials that share the memory, this one included.
+    """
+
+    threads: int
+    beside: int
+
+
 @dataclass(frozen=True)
 class Trial:
     """One trial.
@@ -47,10 +59,12 @@ class Trial:
     Attributes:
         folder: of it.
         training: of the search, with the plan of the trial.
+        room: that it has on its machine; None for all of it.
     """
 
     folder: Path
     training: TrainingRun
+    room: Room | None = None
 
     def model(self, rung: int) -> Path:
         """Return the file of the model that was scored at a rung."""
@@ -63,7 +77,7 @@ class Trial:
             MaskwrightError: the loss is no longer a number, or the disk takes no more.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        samples = crops(self.training)
+        samples = crops(self.training, 1 if self.room is None else self.room.beside)
         plan = self.training.plan
         point = checkpoint.load(self.folder)
         schedule = Schedule(plan.train.steps, budget_seconds=plan.train.budget_seconds)
@@ -113,6 +127,13 @@ class Trial:
             fabric=training.fabric,
         )
         return Trainer(inputs, schedule)
+
+    def _fed(self) -> TrainingRun:
+        """Return the training with as many threads to read crops as there is room for; the crops are the same."""
+        plan = self.training.plan
+        threads = plan.train.threads if self.room is None else min(plan.train.threads, self.room.threads)
+        train = plan.train.model_copy(update={"threads": threads})
+        return replace(self.training, plan=plan.model_copy(update={"train": train}))
 
     def fitted(self, rung: int, records: Sequence[Record]) -> None:
         """Fit the decoding of the model of a rung on some images, and keep it in the model's file."""
