@@ -87,8 +87,13 @@ def test_trials_on_one_machine_share_its_cores_and_memory(tmp_path: Path, monkey
     assert [Trial(tmp_path, training, room)._fed().plan.train.threads for room in rooms] == [6, 2, 6]
 
     found: list[int] = []
+
+    def cache(*given: Any) -> object:
+        found.append(given[3])
+        return SimpleNamespace(records=())
+
     monkeypatch.setattr(fitting, "free_memory", lambda: 1000)
-    monkeypatch.setattr(fitting, "DecodedCache", lambda *given: found.append(given[3]) or SimpleNamespace(records=()))
+    monkeypatch.setattr(fitting, "DecodedCache", cache)
     monkeypatch.setattr(fitting, "TrainingCrops", lambda *_: None)
     run: Any = SimpleNamespace(
         plan=Plan(),
@@ -250,7 +255,8 @@ def test_a_cluster_that_lost_its_machines_is_not_waited_for(tmp_path: Path) -> N
 
 def steady(stop: Callable[[int], None] = lambda _step: None) -> None:
     """Let an eighth of a second pass with each step of a training, and none in between."""
-    trainer: Any = loop.Trainer
+    module: Any = loop
+    trainer = module.Trainer
     real = trainer.real_step = getattr(trainer, "real_step", trainer._step)
     steps = 0
 
@@ -261,7 +267,7 @@ def steady(stop: Callable[[int], None] = lambda _step: None) -> None:
         real(self, batch)
 
     trainer._step = step
-    loop.time = SimpleNamespace(monotonic=lambda: steps / 8)  # type: ignore[attr-defined]
+    module.time = SimpleNamespace(monotonic=lambda: steps / 8)
 
 
 def troubled(there: Any, trouble: Path) -> Any:
