@@ -137,11 +137,11 @@ class StoreFolder(Folder):
                 self._stores[str(parent)].add(key)
 
     def _remove(self, keys: Sequence[str]) -> None:
-        if keys:
-            self._store.rm(list(keys))
-            self._there.difference_update(keys)
-            for store in self._stores.values():
-                store.difference_update(keys)
+        for key in keys:  # `rm` would take [1] in a name for a pattern
+            self._store.rm_file(key)
+        self._there.difference_update(keys)
+        for store in self._stores.values():
+            store.difference_update(keys)
 
     def _whole(self) -> Iterator[Path]:
         """Yield the files of results: what is hidden is a journal or half-written, but for the metadata of a store."""

@@ -1,0 +1,59 @@
+"""Results in an object store, on a store in memory: no result of anyone else is touched, and none of ours is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch import nn
+
+from maskwright.core.classes import Classes
+from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.inference import Predictor
+from maskwright.models.bundle import Card, CardClasses
+from maskwright.workflows.predict import predict
+from maskwright.workflows.predict_parts import destinations
+from maskwright.workflows.predict_request import PredictRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+memory = pytest.importorskip("fsspec.implementations.memory")
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A store in memory, which every `s3://` names."""
+    held = memory.MemoryFileSystem()
+    monkeypatch.setattr(destinations, "opened_store", lambda url: (held, f"/{url.removeprefix('s3://')}"))
+    held.store.clear()
+    yield held
+    held.store.clear()
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    classes = CardClasses.of(Classes.named(["one", "two"]))
+    card = Card(model=ModelPlan(), classes=classes, data=DataPlan(), predict=PredictPlan(tile=(64, 64)))
+    return Predictor.of(nn.Conv2d(3, 2, 1), card, "cpu")  # type: ignore[arg-type]
+
+
+def picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((20, 30, 3), 40, np.uint8)).save(path)
+    return path
+
+
+def test_a_name_is_no_pattern(tmp_path: Path, store: Any, predictor: Predictor) -> None:
+    request, where = PredictRequest(["mask", "zarr"]), "s3://b/o[1]"
+    for name in ("a1.png", "a[1].png"):
+        predict(predictor, [picture(tmp_path / name)], where, request)
+    held = store.find("/b")
+    predict(predictor, [tmp_path / "a[1].png"], where, request)
+    assert store.find("/b") == held
+    assert {"/b/o[1]/masks/a1.zarr/.zgroup", "/b/o[1]/masks/a[1].zarr/.zgroup"} < set(held)
