@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from maskwright.core.classes import Classes
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.inference import Predictor
 from maskwright.models.bundle import Card, CardClasses
@@ -57,3 +58,30 @@ def test_a_name_is_no_pattern(tmp_path: Path, store: Any, predictor: Predictor) 
     predict(predictor, [tmp_path / "a[1].png"], where, request)
     assert store.find("/b") == held
     assert {"/b/o[1]/masks/a1.zarr/.zgroup", "/b/o[1]/masks/a[1].zarr/.zgroup"} < set(held)
+
+
+@pytest.mark.parametrize("name", [".hidden.png", ".parts.png", ".a/x.png"])
+def test_results_of_hidden_names_get_there(tmp_path: Path, store: Any, predictor: Predictor, name: str) -> None:
+    sources = [picture(tmp_path / name), picture(tmp_path / "seen.png")]
+    result = predict(predictor, sources, "s3://b/o", PredictRequest(["mask", "zarr"]))
+    held = store.find("/b/o")
+    assert len(result.outputs) == 4
+    for file in result.outputs:
+        key = str(file).replace("s3:/", "")
+        assert (f"{key}/.zgroup" if key.endswith("zarr") else key) in held
+
+
+def test_a_result_that_is_not_taken_is_no_result(tmp_path: Path, store: Any, predictor: Predictor) -> None:
+    half_written = picture(tmp_path / ".a.0123abcd.png")
+    with pytest.raises(MaskwrightError, match=r"s3://b/o/masks/\.a\.0123abcd\.png was not written"):
+        predict(predictor, [half_written], "s3://b/o", PredictRequest())
+
+
+def test_what_is_half_written_stays_here(tmp_path: Path, store: Any) -> None:
+    names = ["masks/.a.0123abcd.png", "masks/.a.zarr.0123abcd.zarr/.zgroup", ".a.parts/rows.npy"]
+    place = destinations.StoreFolder("s3://b/o", tmp_path)
+    for name in [*names, destinations.JOURNAL, "masks/.zgroup", "masks/a.png"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    place.take()
+    assert store.find("/b/o") == ["/b/o/masks/.zgroup", "/b/o/masks/a.png"]

@@ -126,6 +126,11 @@ def remove_leftovers(paths: Iterable[Path]) -> None:
                 shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
 
 
+def is_temporary(name: str) -> bool:
+    """Tell whether a file or folder has the name of one that `replacing` makes."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def check_name(folder: Path, name: str) -> None:
     """Refuse a name that the file system of an existing folder does not take.
 

@@ -108,7 +108,7 @@ def predict(
             result = copies.named(result)
         else:
             result = _predict(predictor, sources, place, request, on_progress, on_note)
-        place.end()
+        place.end(result.outputs)
         return place.named(result)
 
 

@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import is_temporary
 from maskwright.core.paths import is_remote
 from maskwright.data.readers.zarr_store import SUFFIX
 from maskwright.data.results import STORE_FILE, is_marked
 from maskwright.workflows.predict_parts.journal import NAME as JOURNAL
 from maskwright.workflows.predict_parts.object_stores import explained, opened_store, renamed
-from maskwright.workflows.predict_parts.results import make_room, not_ours
+from maskwright.workflows.predict_parts.results import PARTS, make_room, not_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,8 +51,8 @@ class Folder:
     def take(self) -> None:
         """Take the results that are whole to their place; they are there already."""
 
-    def end(self) -> None:
-        """Finish: every image has its results, or a failure."""
+    def end(self, outputs: Iterable[Path]) -> None:
+        """Finish: every image has its results, which are `outputs`, or a failure."""
 
     def named(self, result: PredictResult) -> PredictResult:
         """Return the result with the places that the user knows."""
@@ -117,9 +118,17 @@ class StoreFolder(Folder):
                 self._add(self._key(journal))
         self._taken = time.monotonic()
 
-    def end(self) -> None:
-        """Take what is left, and remove the journal."""
+    def end(self, outputs: Iterable[Path]) -> None:
+        """Take what is left, and remove the journal.
+
+        Raises:
+            MaskwrightError: one of `outputs` is not in the store.
+        """
         self.take()
+        for file in outputs:
+            if not self._is_there(self._key(file)):
+                name = file.relative_to(self.folder).as_posix()
+                raise MaskwrightError(f"{self._url}/{name} was not written: give the image another name")
         with explained(self._url):
             self._remove([key for key in [self._key(self.folder / JOURNAL)] if key in self._there])
 
@@ -143,18 +152,27 @@ class StoreFolder(Folder):
         for store in self._stores.values():
             store.difference_update(keys)
 
+    def _is_there(self, key: str) -> bool:
+        """Tell whether an object is there, or a folder with objects."""
+        return bool(
+            key in self._there or self._stores.get(key) or any(name.startswith(f"{key}/") for name in self._there)
+        )
+
     def _whole(self) -> Iterator[Path]:
-        """Yield the files of results: what is hidden is a journal or half-written, but for the metadata of a store."""
+        """Yield the files of results, without the journal and what is half-written."""
         for file in self.folder.rglob("*"):
-            *folders, name = file.relative_to(self.folder).parts
-            inside = any(part.endswith(SUFFIX) for part in folders)
-            hidden = any(part.startswith(".") for part in folders) or (name.startswith(".") and not inside)
-            if file.is_file() and not hidden:
+            parts = file.relative_to(self.folder).parts
+            if file.is_file() and parts != (JOURNAL,) and not any(map(_is_half_written, parts)):
                 yield file
 
     def _is_ours(self, key: str) -> bool:
         with explained(self._url):
             return is_marked(self._store.cat_file(key, start=0, end=4096), self._store.cat_file(key, start=-64))
+
+
+def _is_half_written(name: str) -> bool:
+    """Tell whether a file or folder is written at the moment, or holds the finished rows of a scan."""
+    return is_temporary(name) or (name.startswith(".") and name.endswith(PARTS))
 
 
 @contextlib.contextmanager

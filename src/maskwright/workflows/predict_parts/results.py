@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PARTS = ".parts"
+"""What the name of a hidden folder with the finished rows of a scan ends in."""
+
 
 class Failure(NamedTuple):
     """An image, or a source, without a result.

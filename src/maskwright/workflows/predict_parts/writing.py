@@ -13,7 +13,15 @@ from maskwright.diagnosis.risk import Promise, image_risk
 from maskwright.inference import Predictor
 from maskwright.ops.rows import SlicedRows
 from maskwright.workflows.predict_parts.journal import Done
-from maskwright.workflows.predict_parts.results import Failure, Predicted, Unusable, check_names, unusable, usable
+from maskwright.workflows.predict_parts.results import (
+    PARTS,
+    Failure,
+    Predicted,
+    Unusable,
+    check_names,
+    unusable,
+    usable,
+)
 from maskwright.workflows.predict_parts.scan_plan import is_scan, place_of
 from maskwright.workflows.predict_parts.scan_run import opened, predict_scan
 from maskwright.workflows.predict_parts.videos import VideoJob
@@ -145,7 +153,7 @@ class Writing:
         check_names(picture, self.out, files)
         if self._is_scan(picture):
             writers = {files[kind]: writer for kind, writer in self.kinds.items()}
-            parts = self.out / picture.name.with_name(f".{picture.name.name}.parts")
+            parts = self.out / picture.name.with_name(f".{picture.name.name}{PARTS}")
             done = predict_scan(picture, self.predictor, writers, parts, on_share, self.level, self.scale)
             return Done(Predicted(picture.image.path, files, done.summary), {}, done.notes)
         image = self._read(picture)
