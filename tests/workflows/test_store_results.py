@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
+from tests.data.videos import write_clip
 from torch import nn
 
 from maskwright.core.classes import Classes
@@ -85,3 +86,16 @@ def test_what_is_half_written_stays_here(tmp_path: Path, store: Any) -> None:
         (tmp_path / name).touch()
     place.take()
     assert store.find("/b/o") == ["/b/o/masks/.zgroup", "/b/o/masks/a.png"]
+
+
+@pytest.mark.parametrize(
+    "name", ["masks/clip.mp4/000000.png", "masks/clip.mp4/000000.zarr/.zattrs", "frames/clip.jsonl"]
+)
+def test_frames_that_are_not_ours_stay(tmp_path: Path, store: Any, predictor: Predictor, name: str) -> None:
+    clip, request = write_clip(tmp_path / "clip.mp4", 2), PredictRequest(["mask", "zarr"])
+    predict(predictor, [clip], "s3://b/o", request)
+    predict(predictor, [clip], "s3://b/o", request)  # our own are replaced
+    store.pipe_file(f"/b/o/{name}", b"theirs")
+    with pytest.raises(MaskwrightError, match=rf"s3://b/o/{name.removesuffix('/.zattrs')} exists and was not written"):
+        predict(predictor, [clip], "s3://b/o", request)
+    assert store.cat_file(f"/b/o/{name}") == b"theirs"

@@ -21,7 +21,7 @@ from maskwright.workflows.predict_parts.rejection import rejected, write_table
 from maskwright.workflows.predict_parts.results import Failure, PredictResult
 from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.predict_parts.spread import Work, spread
-from maskwright.workflows.predict_parts.videos import apart, check_options, predict_video, present
+from maskwright.workflows.predict_parts.videos import apart, check_options, predict_video
 from maskwright.workflows.predict_parts.writing import Writing
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _predict(
     pictures, clips = apart(found)
     check_options(request, clips, predictor.card)
     writing = Writing(predictor, place.folder, kinds, request.scale, request.level)
-    files = [file for clip in clips for file in present(clip.files(writing.out, kinds))]
+    files = [file for clip in clips for path in clip.files(writing.out, kinds).values() for file in place.within(path)]
     others = files if request.reject is None else [*files, writing.out / TABLE]
     place.make_room(
         [*(file for each in pictures for file in writing.files(each).values()), *others, *writing.collectors]

@@ -40,6 +40,10 @@ class Folder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def within(self, path: Path) -> list[Path]:
+        """Return what lies in a folder for results; for any other path, the path itself."""
+        return list(path.iterdir()) if path.is_dir() else [path]
+
     def make_room(self, files: Iterable[Path]) -> None:
         """Make the folder, and refuse to overwrite a file that maskwright did not write."""
         make_room(self.folder, files)
@@ -82,6 +86,12 @@ class StoreFolder(Folder):
                 self._add(name)
             if (key := self._key(folder / JOURNAL)) in self._there:
                 self._store.get_file(key, str(folder / JOURNAL))
+
+    def within(self, path: Path) -> list[Path]:
+        """Return what lies in a folder of the store; for any other path, the path itself."""
+        above = f"{self._key(path)}/"
+        names = {key.removeprefix(above).partition("/")[0] for key in self._there if key.startswith(above)}
+        return [path / name for name in sorted(names)] or [path]
 
     def make_room(self, files: Iterable[Path]) -> None:
         """Refuse to overwrite what maskwright did not write."""

@@ -101,11 +101,6 @@ def apart(pictures: list[Picture]) -> tuple[list[Picture], list[Clip]]:
     return images, clips
 
 
-def present(files: Mapping[str, Path]) -> list[Path]:
-    """Return the files that are already where results of a video go."""
-    return [file for path in files.values() for file in (path.iterdir() if path.is_dir() else [path])]
-
-
 def check_options(request: PredictRequest, clips: Sequence[Clip], card: Card) -> None:
     """Refuse options of videos that have no effect.
 
