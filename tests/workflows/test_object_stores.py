@@ -180,8 +180,9 @@ def test_results_in_a_store(tmp_path: Path, store: Any, run: Path) -> None:
     wanted = {name: path for name, path in wanted.items() if path.is_file()}
     assert keys(store, "one") == sorted(wanted)
     for name, path in wanted.items():
-        if name != "risk.csv":  # which names the copies
-            assert store.get_object(Bucket="scans", Key=f"one/{name}")["Body"].read() == path.read_bytes(), name
+        assert store.get_object(Bucket="scans", Key=f"one/{name}")["Body"].read() == path.read_bytes(), name
+    listed = (tmp_path / "out/risk.csv").read_text().splitlines()[1:]
+    assert sorted(row.partition(",")[0] for row in listed) == ["s3://scans/more/b.png", "s3://scans/more/c.png"]
     assert "s3://scans/one/masks/b.png" in list(map(str, result.outputs))
     assert str(result.images[0].files["zarr"]) == "s3://scans/one/masks/b.zarr"
     assert len(result.outputs) == len(here.outputs)

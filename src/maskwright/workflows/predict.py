@@ -108,6 +108,8 @@ def predict(
             result = copies.named(result)
         else:
             result = _predict(predictor, sources, place, request, on_progress, on_note)
+        if request.rejection is not None:  # after images of a store have their names again: the table lists them
+            result = _judged(result, request.rejection, place.folder)
         place.end(result.outputs)
         return place.named(result)
 
@@ -149,8 +151,7 @@ def _predict(
     if journal is not None:
         journal.close()
     notes += (*(note for done in finished for note in done.notes), *(() if predictor.card.upright else (_STORED,)))
-    result = PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
-    return result if request.rejection is None else _judged(result, request.rejection, writing.out)
+    return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
 
 
 def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:
