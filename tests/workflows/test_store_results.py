@@ -10,10 +10,12 @@ from PIL import Image
 from tests.data.videos import write_clip
 from torch import nn
 
+from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.inference import Predictor
+from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import destinations
@@ -99,3 +101,47 @@ def test_frames_that_are_not_ours_stay(tmp_path: Path, store: Any, predictor: Pr
     with pytest.raises(MaskwrightError, match=rf"s3://b/o/{name.removesuffix('/.zattrs')} exists and was not written"):
         predict(predictor, [clip], "s3://b/o", request)
     assert store.cat_file(f"/b/o/{name}") == b"theirs"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    classes = CardClasses.of(Classes.named(["one", "two"]))
+    card = Card(model=ModelPlan(name="swiftnet"), classes=classes, data=DataPlan(), predict=PredictPlan(tile=(64, 64)))
+    bundle.save(folder / "model.safetensors", models.create("swiftnet", classes=2), card)
+    return folder
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / "images" / name)
+    return tmp_path / "images"
+
+
+JOURNAL = f"/b/o/{destinations.JOURNAL}"
+
+
+def test_the_journal_of_another_prediction_stays(store: Any, run: Path, images: Path) -> None:
+    store.pipe_file(JOURNAL, b"theirs")
+    predict(run, [images / "a.png"], "s3://b/o", PredictRequest())
+    assert store.cat_file(JOURNAL) == b"theirs"
+    predict(run, [images], "s3://b/o", PredictRequest())
+    assert not store.exists(JOURNAL)
+
+
+def test_the_journal_stays_until_all_is_there(
+    store: Any, run: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = type(store).put_file
+
+    def failing(self: Any, here: str, there: str) -> None:
+        if there.endswith("predictions.json"):
+            raise OSError("the network is down")
+        put(self, here, there)
+
+    monkeypatch.setattr(type(store), "put_file", failing)
+    with pytest.raises(MaskwrightError, match="the network is down"):
+        predict(run, [images], "s3://b/o", PredictRequest(["mask", "coco"]))
+    assert len(store.cat_file(JOURNAL).splitlines()) == 3
+    monkeypatch.undo()

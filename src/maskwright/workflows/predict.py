@@ -13,7 +13,7 @@ from maskwright.core.text import plural
 from maskwright.inference import Predictor
 from maskwright.inference.opening import AUTO
 from maskwright.workflows.predict_parts.destinations import destination
-from maskwright.workflows.predict_parts.journal import Done, Journal, setup_of
+from maskwright.workflows.predict_parts.journal import Done, setup_of
 from maskwright.workflows.predict_parts.kinds import checked_kinds
 from maskwright.workflows.predict_parts.object_stores import local_copies
 from maskwright.workflows.predict_parts.rejection import NAME as TABLE
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from maskwright.core.reject import Reject
     from maskwright.inference.opening import Loaded
     from maskwright.workflows.predict_parts.destinations import Folder
+    from maskwright.workflows.predict_parts.journal import Journal
     from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.results import PredictedVideo
     from maskwright.workflows.predict_parts.spread import Outcome
@@ -148,8 +149,6 @@ def _predict(
     failures += broken
     outputs = [file for done in finished for file in done.predicted.files.values()]
     outputs += [*(file for video in videos for file in video.files.values()), *writing.finish(entries)]
-    if journal is not None:
-        journal.close()
     notes += (*(note for done in finished for note in done.notes), *(() if predictor.card.upright else (_STORED,)))
     return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
 
@@ -247,7 +246,7 @@ def _journal(
     if predictor.loaded is None and not request.resume:
         return None
     setup = setup_of(_loaded(predictor, "resume"), request, writing.kinds)
-    journal = Journal(writing.out, setup, resume=request.resume, holds=place.holds)
+    journal = place.journal(setup, resume=request.resume)
     if journal.repeated and on_note is not None:
         images = plural(journal.repeated, "image")
         on_note(

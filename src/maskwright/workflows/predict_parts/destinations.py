@@ -19,6 +19,7 @@ from maskwright.core.paths import is_remote
 from maskwright.data.readers.zarr_store import SUFFIX
 from maskwright.data.results import STORE_FILE, is_marked
 from maskwright.workflows.predict_parts.journal import NAME as JOURNAL
+from maskwright.workflows.predict_parts.journal import Journal
 from maskwright.workflows.predict_parts.object_stores import explained, opened_store, renamed
 from maskwright.workflows.predict_parts.results import PARTS, make_room, not_ours
 
@@ -39,6 +40,12 @@ class Folder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._journal: Journal | None = None
+
+    def journal(self, setup: str, *, resume: bool) -> Journal:
+        """Open the journal of this prediction; see `Journal`."""
+        self._journal = Journal(self.folder, setup, resume=resume, holds=self.holds)
+        return self._journal
 
     def within(self, path: Path) -> list[Path]:
         """Return what lies in a folder for results; for any other path, the path itself."""
@@ -55,8 +62,10 @@ class Folder:
     def take(self) -> None:
         """Take the results that are whole to their place; they are there already."""
 
-    def end(self, outputs: Iterable[Path]) -> None:
-        """Finish: every image has its results, which are `outputs`, or a failure."""
+    def end(self, outputs: Iterable[Path]) -> None:  # noqa: ARG002 (a store checks them)
+        """Finish: every image has its results, which are `outputs`, or a failure. The journal is removed last."""
+        if self._journal is not None:
+            self._journal.close()
 
     def named(self, result: PredictResult) -> PredictResult:
         """Return the result with the places that the user knows."""
@@ -84,8 +93,13 @@ class StoreFolder(Folder):
             self._root = root.rstrip("/")
             for name in self._store.find(self._root):
                 self._add(name)
-            if (key := self._key(folder / JOURNAL)) in self._there:
-                self._store.get_file(key, str(folder / JOURNAL))
+
+    def journal(self, setup: str, *, resume: bool) -> Journal:
+        """Open the journal of this prediction, which goes on with the one in the store."""
+        with explained(self._url):
+            if (key := self._key(self.folder / JOURNAL)) in self._there:
+                self._store.get_file(key, str(self.folder / JOURNAL))
+        return super().journal(setup, resume=resume)
 
     def within(self, path: Path) -> list[Path]:
         """Return what lies in a folder of the store; for any other path, the path itself."""
@@ -129,7 +143,7 @@ class StoreFolder(Folder):
         self._taken = time.monotonic()
 
     def end(self, outputs: Iterable[Path]) -> None:
-        """Take what is left, and remove the journal.
+        """Take what is left, and remove the journal of this prediction.
 
         Raises:
             MaskwrightError: one of `outputs` is not in the store.
@@ -140,7 +154,9 @@ class StoreFolder(Folder):
                 name = file.relative_to(self.folder).as_posix()
                 raise MaskwrightError(f"{self._url}/{name} was not written: give the image another name")
         with explained(self._url):
-            self._remove([key for key in [self._key(self.folder / JOURNAL)] if key in self._there])
+            if self._journal is not None and (key := self._key(self.folder / JOURNAL)) in self._there:
+                self._remove([key])
+        super().end(())
 
     def named(self, result: PredictResult) -> PredictResult:
         """Return the result with the places in the store."""
