@@ -145,3 +145,10 @@ def test_the_journal_stays_until_all_is_there(
         predict(run, [images], "s3://b/o", PredictRequest(["mask", "coco"]))
     assert len(store.cat_file(JOURNAL).splitlines()) == 3
     monkeypatch.undo()
+
+
+def test_errors_name_the_store(store: Any, run: Path, images: Path) -> None:
+    store.pipe_file(JOURNAL, b'"another setup"\n')
+    with pytest.raises(MaskwrightError, match=r"^s3://b/o holds the results of a prediction with another") as raised:
+        predict(run, [images], "s3://b/o/", PredictRequest(resume=True))
+    assert raised.value.key == "resume"

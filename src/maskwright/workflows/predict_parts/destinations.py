@@ -218,7 +218,9 @@ def destination(out: str | Path, request: PredictRequest) -> Iterator[Folder]:
         place = StoreFolder(out, Path(folder).resolve())
         try:
             yield place
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(MaskwrightError):  # the store may be what failed, as the first error says
                 place.take_journal()
+            if isinstance(error, MaskwrightError):
+                raise MaskwrightError(str(error).replace(str(place.folder), out.rstrip("/")), error.key) from error
             raise

@@ -1,7 +1,7 @@
-"""Images in object stores, `s3://bucket/folder/*.tif`, copied to this machine for as long as they are predicted.
+"""Object stores, `s3://bucket/folder/*.tif`: their images, copied for as long as they are predicted, and their errors.
 
-fsspec reads the store, with a package for each kind of one; that for S3 is installed by the extra `s3`. Nothing is sent
-but the requests for the objects that the user names.
+fsspec reads and writes the store, with a package for each kind of one; that for S3 is installed by the extra `s3`. A
+source is only read. Where results go to a store (`destinations`), they are all that is sent.
 """
 
 from __future__ import annotations
@@ -51,6 +51,10 @@ class Copies:
         """Return the result with the places in the store instead of those of the copies."""
         return renamed(result, self._origins)
 
+    def text(self, text: str) -> str:
+        """Return a text with the places in the store instead of those of the copies."""
+        return _renamed_text(text, self._origins)
+
     def _copy(self, url: str, folder: Path) -> None:
         """Copy the images of one source into a folder of their own.
 
@@ -91,9 +95,7 @@ def renamed(result: PredictResult, origins: Mapping[str, str]) -> PredictResult:
     """Return a result with other names for folders: those in a store instead of those of this machine."""
 
     def text(old: str) -> str:
-        for place, origin in sorted(origins.items(), reverse=True):  # DIR/10 before DIR/1
-            old = old.replace(place, origin)
-        return old
+        return _renamed_text(old, origins)
 
     def path(old: Path) -> Path:
         new = text(str(old))
@@ -114,6 +116,12 @@ def renamed(result: PredictResult, origins: Mapping[str, str]) -> PredictResult:
         videos=tuple(replace(each, source=path(each.source), files=files(each.files)) for each in result.videos),
         rejected=None if result.rejected is None else images(result.rejected),
     )
+
+
+def _renamed_text(text: str, origins: Mapping[str, str]) -> str:
+    for place, origin in sorted(origins.items(), reverse=True):  # DIR/10 before DIR/1
+        text = text.replace(place, origin)
+    return text
 
 
 class StorePath(type(Path())):  # type: ignore[misc]
@@ -188,4 +196,8 @@ def local_copies(sources: Sequence[str | Path | Picture]) -> Iterator[Copies]:
         MaskwrightError: a store cannot be read, its package is missing, or it holds no such image.
     """
     with tempfile.TemporaryDirectory(prefix="maskwright-") as folder:
-        yield Copies(Path(folder).resolve(), sources)
+        copies = Copies(Path(folder).resolve(), sources)
+        try:
+            yield copies
+        except MaskwrightError as error:
+            raise MaskwrightError(copies.text(str(error)), error.key) from error
