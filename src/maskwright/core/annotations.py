@@ -68,7 +68,8 @@ class ImageRef:
 
 
 def _stamp(path: Path) -> list[int]:
-    facts = [file.stat() for file in ([path] if path.is_file() else path.rglob("*"))]
+    files = [path] if path.is_file() else filter(Path.is_file, path.rglob("*"))  # a folder's time is that of the copy
+    facts = [file.stat() for file in files]
     return [sum(fact.st_size for fact in facts), sum(fact.st_mtime_ns for fact in facts)]
 
 
