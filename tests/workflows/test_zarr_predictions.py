@@ -217,9 +217,15 @@ def test_a_bad_store_stops_nothing(tmp_path: Path, pixels: np.ndarray, predictor
     (tmp_path / "cut.zarr/c/1/1/0").write_bytes(b"nothing")
     (tmp_path / "empty.zarr").mkdir()
     group(tmp_path / "plate.zarr", {"plate": {"wells": []}}, 3)
+    plate = group(tmp_path / "well.zarr", {"plate": {"wells": [{"path": "A"}, {"path": "B"}]}}, 3)
+    group(plate / "A", {"well": {"images": [{"path": "0"}]}}, 3)
+    array(plate / "A/0", pixels)
     result = predict(predictor, [tmp_path], tmp_path / "out", PredictRequest(["mask"]))
-    assert [image.source.name for image in result.images] == ["good.zarr"]
-    assert sorted(failure.path.name for failure in result.failures) == ["cut.zarr", "empty.zarr", "plate.zarr"]
+    assert [image.source.name for image in result.images] == ["good.zarr", "0"]
+    reasons = {failure.path.name: failure.reason for failure in result.failures}
+    assert sorted(reasons) == ["cut.zarr", "empty.zarr", "plate.zarr", "well.zarr"]
+    assert "is a collection that lists no wells" in reasons["plate.zarr"]
+    assert "has no Zarr metadata in B" in reasons["well.zarr"]
 
 
 def test_a_store_of_somebody_else_is_not_overwritten(tmp_path: Path, pixels: np.ndarray, predictor: Predictor) -> None:

@@ -5,6 +5,7 @@ https://ngff.openmicroscopy.org and https://zarr-specs.readthedocs.io, versions 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path, PurePosixPath
@@ -21,8 +22,11 @@ SUFFIX = ".zarr"
 MARKERS = ("zarr.json", ".zgroup", ".zarray")
 _LARGEST_JSON = 1 << 26
 _MOST_PAGES = 1 << 17
+_LONGEST_NAME, _LONGEST_PATH = 255, 1024
+"""Of a part of a store: bytes that a file system takes, and letters."""
 _OLD_AXES = "tczyx"
 _TYPES = {"channel": "c", "time": "t"}
+_ERRORS = (AttributeError, TypeError, ValueError, KeyError, IndexError, OverflowError, RecursionError, OSError)
 COPY_AGAIN = "copy the whole folder again from its source, or remove it"
 
 
@@ -81,27 +85,51 @@ def is_store(path: Path) -> bool:
     return path.is_dir() and (path.suffix.lower() == SUFFIX or any((path / name).is_file() for name in MARKERS))
 
 
-def images_in(path: Path) -> list[PurePosixPath]:
+def images_in(path: Path, broken: list[DecodeError]) -> list[PurePosixPath]:
     """Return the paths of the images below a store; `.` if it is one image itself.
 
-    A plate holds an image a field of each well, and a file that bioformats2raw converted holds its series.
-
-    Raises:
-        DecodeError: the store is damaged, or says that it holds images elsewhere.
+    A plate holds an image a field of each well, and a file that bioformats2raw converted holds its series. `broken`
+    gets the errors: of a store that is damaged, or says that it holds images elsewhere, or of single wells.
     """
-    ref = ImageRef(path)
-    return list(_images(ref, node_of(ref, path)))
+    ref, found = ImageRef(path), list[PurePosixPath]()
+    with _collected(broken), _known_form(ref):
+        node = node_of(ref, path)
+        if "plate" not in node.ome or _is_image(node):
+            return list(_images(ref, node))
+        for entry in _listed(ref, node.ome["plate"], "wells"):
+            with _collected(broken), _known_form(ref):
+                well = _below(ref, entry.get("path"))
+                found += [well / field for field in _images(ref, node_of(ref, path / well))]
+    return found
+
+
+@contextlib.contextmanager
+def _collected(broken: list[DecodeError]) -> Iterator[None]:
+    try:
+        yield
+    except DecodeError as error:
+        broken.append(error)
+
+
+@contextlib.contextmanager
+def _known_form(ref: ImageRef) -> Iterator[None]:
+    """Raise a DecodeError that the metadata have no known form, where they were not understood."""
+    try:
+        yield
+    except _ERRORS as error:
+        message = f"holds metadata of no known form ({type(error).__name__}: {error})"
+        raise DecodeError("unreadable", ref, message, COPY_AGAIN) from None
+
+
+def _is_image(node: Node) -> bool:
+    return "multiscales" in node.ome or bool(node.metadata)
 
 
 def _images(ref: ImageRef, node: Node) -> Iterator[PurePosixPath]:
+    """Return the images of a group that is no plate."""
     ome, here = node.ome, PurePosixPath()
-    if "multiscales" in ome or node.metadata:
+    if _is_image(node):
         yield here
-    elif "plate" in ome:
-        for entry in _listed(ref, ome["plate"], "wells"):
-            well = _below(ref, entry.get("path"))
-            for inner in _images(ref, node_of(ref, node.folder / well)):
-                yield well / inner
     elif "well" in ome:
         for entry in _listed(ref, ome["well"], "images"):
             yield _below(ref, entry.get("path"))
@@ -133,12 +161,9 @@ def layout_of(ref: ImageRef) -> Layout:
     Raises:
         DecodeError: there is none, or what it says of itself is no image.
     """
-    try:
+    with _known_form(ref):
         node = node_of(ref, ref.path)
         found = _plain(ref, node) if node.metadata else _multiscales(ref, node)
-    except (AttributeError, TypeError, ValueError, KeyError, IndexError, OverflowError, RecursionError) as error:
-        message = f"holds metadata of no known form ({type(error).__name__}: {error})"
-        raise DecodeError("unreadable", ref, message, COPY_AGAIN) from None
     if math.prod(found.pages) > _MOST_PAGES:
         message = f"claims to hold {math.prod(found.pages):,} pages, but at most {_MOST_PAGES:,} are read"
         raise DecodeError("bomb", ref, message, "cut it into parts, or remove it if it is not one of your images")
@@ -246,9 +271,10 @@ def _listed(ref: ImageRef, entry: Any, key: str) -> list[dict[str, Any]]:
 
 
 def _below(ref: ImageRef, name: Any) -> PurePosixPath:
-    """Return a path that lies below the store."""
-    path = PurePosixPath(name) if isinstance(name, str) else None
-    if path is None or path.is_absolute() or ".." in path.parts or "\0" in str(path):
+    """Return a path that lies below the store, and not the store itself."""
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath()
+    long = len(str(path)) > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_NAME for part in path.parts)
+    if long or not path.parts or path.is_absolute() or ".." in path.parts or "\0" in str(path):
         message = f"names {json.dumps(name)[:60]} as a part of itself, which is no path below it"
         raise DecodeError("unreadable", ref, message, "remove it, or write the store again")
     return path

@@ -69,7 +69,8 @@ def find_images(sources: Sequence[str | Path | Picture], channels: int | None = 
             found.setdefault(place, (file, PurePosixPath(file.relative_to(root).as_posix())))
         if not pairs and len(found) == before and not any(failed.is_relative_to(path) for failed, _ in failures):
             failures.append((path, f"{source.place}{_reason(path)}"))
-    pictures = _distinct(image for picture in _named(list(found.values())) for image in _images(picture, channels))
+    named_pictures = _named(list(found.values()))
+    pictures = _distinct(image for picture in named_pictures for image in _images(picture, channels, failures))
     pictures = with_channel_files(pictures, channels)
     for picture in sources:
         if isinstance(picture, Picture):
@@ -96,14 +97,13 @@ def _distinct(pictures: Iterable[Picture]) -> list[Picture]:
     return list(found.values())
 
 
-def _images(picture: Picture, channels: int | None) -> list[Picture]:
+def _images(picture: Picture, channels: int | None, failures: list[tuple[Path, str]]) -> list[Picture]:
     """Return the images of a file: the pages of a stack, and those of each image in a store."""
     if not is_store(picture.image.path):
         return _pages(picture, channels, picture.name.with_name(picture.image.path.name))
-    try:
-        inside = images_in(picture.image.path)
-    except DecodeError:  # reported when the pixels are read
-        return [picture]
+    broken: list[DecodeError] = []
+    inside = images_in(picture.image.path, broken)
+    failures += [(picture.image.path, str(error)) for error in broken]
     images = [
         Picture(ImageRef(picture.image.path / place), picture.relative / place, picture.name / place)
         for place in inside
