@@ -39,6 +39,9 @@ class Slow:
     def objects(self, tiles: np.ndarray) -> list[Any]:
         return [f"objects of {tile[0, 0, 0]}" for tile in tiles]
 
+    def features(self, tiles: np.ndarray) -> np.ndarray:
+        return tiles.mean((1, 2))
+
 
 @pytest.fixture
 def batches() -> list[int]:
@@ -142,3 +145,11 @@ def test_a_closed_batcher_says_so() -> None:
     batcher.close()
     with pytest.raises(RuntimeError, match="stopped"):
         batcher.run(Slow(), "forward", tiles(1), 1)
+
+
+def test_tiles_for_the_gauge_of_drift_are_not_counted(batcher: Batcher, batches: list[int]) -> None:
+    engine: Any = Slow()
+    batcher.run(engine, "objects", tiles(1), 8)
+    batcher.run(engine, "features", tiles(1), 8)
+    batcher.run(engine, "objects", tiles(1), 8)
+    assert batches == [1, 1]

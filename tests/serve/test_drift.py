@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -65,6 +65,18 @@ def test_the_share_tells_images_of_the_same_kind_from_others(known: Path, monkey
         share, images = gauges(running)
         assert images == 2 * FEWEST
         assert share == pytest.approx((same + 1) / 2)
+
+
+def test_a_fault_of_the_gauge_fails_no_answer(
+    known: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing(*_: Any) -> None:
+        raise ValueError("of other lengths")
+
+    monkeypatch.setattr(drifting, "image_features", failing)
+    with serving([str(known)]) as running:
+        assert running.predict(png(picture())).status == 200
+    assert "could not be compared" in caplog.text
 
 
 def test_without_a_reference_nothing_is_compared(run: Path) -> None:

@@ -45,7 +45,7 @@ class Batcher:
     """The thread that runs networks.
 
     Args:
-        on_batch: gets the number of tiles of each run.
+        on_batch: gets the number of tiles of each run for an answer.
     """
 
     def __init__(self, on_batch: Callable[[int], None] = lambda _: None) -> None:
@@ -111,7 +111,8 @@ class Batcher:
                 for job in batch:
                     self._run([job])
             return
-        self._on_batch(len(tiles))
+        if batch[0].method != "features":  # those tell of drift, and answer nobody
+            self._on_batch(len(tiles))
         start = 0
         for job in batch:
             stop = start + len(job.tiles)

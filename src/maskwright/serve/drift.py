@@ -47,7 +47,7 @@ class Drift:
         return sum(recent) / len(recent) if len(recent) >= FEWEST else float("nan")
 
     def look(self, predictor: Predictor, image: NDArray[Any]) -> None:
-        """Compare an image (H, W, C) of a request, unless the last one was compared too short ago.
+        """Compare an image (H, W, C) of a request, unless the last one was compared too recently.
 
         Args:
             predictor: with the engine of the request.

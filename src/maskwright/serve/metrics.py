@@ -44,7 +44,7 @@ class Metrics:
             "maskwright_batch_tiles", "Tiles in one run of a network.", buckets=_TILES, registry=self._registry
         )
         self._unlike = self._gauge(
-            "drift_share", "Recent images that look unlike the training images: 0.05 usually do."
+            "drift_share", "Recent images that look unlike the training images: about 0.05 for images of the same kind."
         )
         self._compared = self._gauge("drift_images", "Recent images that were compared with the training images.")
 

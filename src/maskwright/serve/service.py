@@ -156,11 +156,19 @@ class _Work:
                 if not out_of_memory(error):
                     raise
                 raise unusable(MemoryError(), self._path) from error
-            if self._model.drift is not None:
-                # With an engine that raises nothing: the answer is there, whoever has left meanwhile.
-                own = SharedEngine(loaded.engine, self._service.batcher, 1, lambda: None)
-                self._model.drift.look(Predictor(own, loaded.card), image)
+            self._look(image)
         return Answer(answer.body, answer.media, {**spent, **answer.seconds})
+
+    def _look(self, image: Any) -> None:
+        """Compare the image with those of the training. The answer is there, so nothing of this may fail it."""
+        loaded, drift = self._model.predictor, self._model.drift
+        if drift is None:
+            return
+        own = SharedEngine(loaded.engine, self._service.batcher, 1, lambda: None)  # goes on though the client has left
+        try:
+            drift.look(Predictor(own, loaded.card), image)
+        except Exception:
+            LOG.exception("an image could not be compared with those of the training")
 
 
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
