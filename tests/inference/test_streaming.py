@@ -106,7 +106,11 @@ def test_networks_give_the_maps_of_the_whole_image(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("swiftnet", "adaptive_avg_pool2d may need the whole"), ("segformer", "may need the whole|axes")]
+    ("name", "why"),
+    [
+        ("swiftnet", "its operation `adaptive_avg_pool2d` may need the whole image"),
+        ("segformer", "may need the whole image|axes"),
+    ],
 )
 def test_what_needs_the_whole_image_is_refused(name: str, why: str) -> None:
     network = models.create(name, classes=3).eval()

@@ -69,7 +69,7 @@ class RowEngine:
         found = [part for _, part in self.turns(schedule, schedule.turns.start, lambda top, end: pixels[top:end])]
         allowed = 0.05 if engine.fast else 1e-3  # bfloat16 rounds sums of another order differently
         if float((torch.cat(found, 2) - maps).abs().max()) > allowed * float(maps.abs().max()):
-            raise UnfitError("by rows it gives other maps")
+            raise UnfitError("its result by rows differs")
 
     def schedule(self, size: tuple[int, int]) -> Schedule:
         """Return the turns for an image of `size` (height, width), each of about `TURN_PIXELS`."""

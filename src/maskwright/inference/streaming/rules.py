@@ -58,7 +58,7 @@ def layer_of(operation: Operation, shapes: Sequence[tuple[int, ...]]) -> Layer |
     elif name.startswith("upsample_"):
         return _enlarged(operation, heights[0])
     else:
-        raise UnfitError(f"{name} may need the whole of it")
+        raise UnfitError(f"its operation `{name}` may need the whole image")
     if any(layer.height(height) != shape[2] for height in heights):
         raise UnfitError(f"{name} changes the height in a way that is not known")
     return layer
