@@ -121,7 +121,7 @@ def test_no_server(tmp_path: Path, store: Any, predictor: Predictor, monkeypatch
     s3fs.S3FileSystem.clear_instance_cache()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    with pytest.raises(MaskwrightError, match=r"s3://scans/a.png cannot be read"):
+    with pytest.raises(MaskwrightError, match=r"s3://scans/a.png cannot be read or written"):
         predict(predictor, ["s3://scans/a.png"], tmp_path, PredictRequest())
 
 
@@ -277,7 +277,7 @@ def test_a_bucket_that_takes_nothing(store: Any, run: Path, monkeypatch: pytest.
 def test_what_cannot_go_to_a_store(tmp_path: Path, store: Any, run: Path) -> None:
     with pytest.raises(MaskwrightError, match=r"`out` s3://scans/x lies in a store: name a folder"):
         predict(run, ["s3://scans/a.png"], "s3://scans/x", PredictRequest(on="ray"))
-    with pytest.raises(MaskwrightError, match="where only predict writes: name a folder"):
+    with pytest.raises(MaskwrightError, match=r"s3://scans/x is no folder: only predict writes to an object store"):
         check_folder(Path("s3://scans/x"))
 
 

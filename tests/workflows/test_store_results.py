@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +15,18 @@ from torch import nn
 from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import check_folder
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import destinations
+from maskwright.workflows.predict_parts.object_stores import _listed, explained
 from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 memory = pytest.importorskip("fsspec.implementations.memory")
 
@@ -152,3 +155,46 @@ def test_errors_name_the_store(store: Any, run: Path, images: Path) -> None:
     with pytest.raises(MaskwrightError, match=r"^s3://b/o holds the results of a prediction with another") as raised:
         predict(run, [images], "s3://b/o/", PredictRequest(resume=True))
     assert raised.value.key == "resume"
+
+
+def test_an_empty_object_is_not_ours(store: Any, predictor: Predictor, images: Path) -> None:
+    store.pipe_file("/b/o/masks/a.png", b"")
+    with pytest.raises(MaskwrightError, match=r"s3://b/o/masks/a\.png exists and was not written by"):
+        predict(predictor, [images / "a.png"], "s3://b/o", PredictRequest())
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError("Access Denied"), r"s3://b/o is refused by its store.*list, read and write the bucket"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/here/a"),
+            r"^/here/a could not be written: the disk is full",
+        ),
+        (OSError("no route"), r"s3://b/o cannot be read or written \(no route\): check the network"),
+    ],
+)
+def test_what_errors_of_a_store_mean(error: OSError, words: str) -> None:
+    with pytest.raises(MaskwrightError, match=words), explained("s3://b/o"):
+        raise error
+
+
+def test_an_object_whose_name_looks_like_a_pattern(store: Any) -> None:
+    for name in ("a1.png", "a[1].png"):
+        store.pipe_file(f"/b/{name}", b"x")
+    found, folder = _listed(store, "/b/a[1].png")
+    assert (list(found), folder) == (["/b/a[1].png"], "/b")
+    assert list(_listed(store, "/b/a?.png")[0]) == ["/b/a1.png"]
+
+
+@pytest.mark.parametrize("out", ["gs://b/o", "S3://b/o", Path("s3://b/o"), "az://b"])
+def test_an_address_that_is_no_store_here(tmp_path: Path, predictor: Predictor, images: Path, out: Any) -> None:
+    with pytest.raises(MaskwrightError, match=r"://b.* is no folder: only predict writes.*as text, s3://BUCKET/PREFIX"):
+        predict(predictor, [images / "a.png"], out, PredictRequest())
+    assert not Path(str(out)).exists()
+
+
+def test_a_colon_in_a_name_is_no_address(tmp_path: Path) -> None:
+    for name in ("c:/x", "a:b", "out:"):
+        check_folder(Path(name))
+    check_folder(tmp_path / "gs:/b")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from maskwright.core.errors import MaskwrightError
 
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+:")
+"""First part of a path that was an address: `gs:` of gs://bucket/folder."""
 MODEL_FILE = "model.safetensors"
 EXPORT_FILES = {"onnx": "model.onnx", "openvino": "model.xml", "torch": MODEL_FILE}
 """What an export can be written for, and the name of its file."""
@@ -72,8 +75,10 @@ def check_folder(out: Path) -> None:
     Raises:
         MaskwrightError: it is a file, lies below one, or is the address of an object store.
     """
-    if out.parts[:1] == ("s3:",):
-        raise MaskwrightError(f"`out` {out} lies in an object store, where only predict writes: name a folder")
+    if _SCHEME.fullmatch(out.parts[0] if len(out.parts) > 1 else ""):
+        url = str(out).replace(":/", "://", 1)
+        rule = "only predict writes to an object store, which it takes as text, s3://BUCKET/PREFIX"
+        raise MaskwrightError(f"`out` {url} is no folder: {rule}. Name a folder")
     if out.exists() and not out.is_dir():
         raise MaskwrightError(f"`out` {out} is a file: name a folder")
     _check_above(out)

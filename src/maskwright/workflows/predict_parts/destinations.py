@@ -193,6 +193,8 @@ class StoreFolder(Folder):
 
     def _is_ours(self, key: str) -> bool:
         with explained(self._url):
+            if not self._store.size(key):  # which has no first bytes to ask for
+                return False
             return is_marked(self._store.cat_file(key, start=0, end=4096), self._store.cat_file(key, start=-64))
 
 

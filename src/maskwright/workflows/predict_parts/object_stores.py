@@ -7,6 +7,7 @@ source is only read. Where results go to a store (`destinations`), they are all 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.files import write_error
 from maskwright.core.optional import optional
 from maskwright.core.paths import is_remote
 from maskwright.data.readers import IMAGE_SUFFIXES
@@ -137,6 +139,8 @@ def _listed(store: Any, path: str) -> tuple[dict[str, Any], str]:
 
     A Zarr store is a folder that is copied whole; in a pattern its name ends in .zarr.
     """
+    if store.isfile(path):
+        return {path: store.info(path).get("LastModified")}, str(PurePosixPath(path).parent)
     if any(sign in path for sign in "*?["):
         parts = PurePosixPath(path).parts
         fixed = next(number for number, part in enumerate(parts) if any(sign in part for sign in "*?["))
@@ -144,8 +148,6 @@ def _listed(store: Any, path: str) -> tuple[dict[str, Any], str]:
         for name in [name for name in found if name.endswith(SUFFIX)]:
             found |= store.find(name, detail=True)
         return _images(found), "/".join(parts[:fixed])
-    if store.isfile(path):
-        return {path: store.info(path).get("LastModified")}, str(PurePosixPath(path).parent)
     path = path.rstrip("/")
     found = _images(store.find(path, detail=True))
     itself = path.endswith(SUFFIX) or any(f"{path}/{name}" in found for name in MARKERS)
@@ -178,14 +180,19 @@ def explained(url: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise MaskwrightError(f"{url} does not exist ({error}): check the name of the bucket and the key") from None
     except Exception as error:  # noqa: BLE001 (the errors of stores share no base)
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:  # of this machine
+            raise write_error(Path(error.filename or tempfile.gettempdir()), error) from None
         said = str(error) or type(error).__name__
         if isinstance(error, PermissionError) or any(word in said for word in _REFUSED):
-            cure = "check your credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE), and that they may list and read the bucket"
-            raise MaskwrightError(f"{url} is refused by its store ({said}): {cure}") from None
+            cure = "check your credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE)"
+            may = "and that they may list, read and write the bucket"
+            raise MaskwrightError(f"{url} is refused by its store ({said}): {cure}, {may}") from None
         if "credentials" in said.lower():
             cure = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
             raise MaskwrightError(f"{url} needs credentials ({said}): {cure}") from None
-        raise MaskwrightError(f"{url} cannot be read ({said}): check the network and AWS_ENDPOINT_URL") from None
+        raise MaskwrightError(
+            f"{url} cannot be read or written ({said}): check the network and AWS_ENDPOINT_URL"
+        ) from None
 
 
 @contextlib.contextmanager
