@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PERMUTATIONS = 4999
+_BLOCK = 200
+"""Permutations that are in memory at a time."""
 SAME = 1e-12
 """Differences up to here are rounding."""
 MOST = 10
@@ -154,8 +156,11 @@ def _tested(
     weights = within / within.sum(1, keepdims=True) - without / without.sum(1, keepdims=True)  # mean inside - outside
     excess = weights @ (totals / images)
     rng = np.random.default_rng(seed)
-    shuffled = rng.permuted(np.tile(totals / images, (PERMUTATIONS, 1)), axis=1)
-    return excess, (1 + (shuffled @ weights.T >= excess - SAME).sum(0)) / (1 + PERMUTATIONS)
+    as_much = np.zeros(len(excess), np.int64)
+    for first in range(0, PERMUTATIONS, _BLOCK):
+        shuffled = rng.permuted(np.tile(totals / images, (min(_BLOCK, PERMUTATIONS - first), 1)), axis=1)
+        as_much += (shuffled @ weights.T >= excess - SAME).sum(0)
+    return excess, (1 + as_much) / (1 + PERMUTATIONS)
 
 
 def _enough(chosen: NDArray[np.bool_], group: NDArray[np.intp]) -> bool:
