@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.data.stores import array, group, ome_image
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.pixel_size import PixelSize
+from maskwright.core.pixel_size import UNIT_NAMES, PixelSize
 from maskwright.core.records import ImageRef, Reading
 from maskwright.data.readers import DecodeError, count_pages, image_size, read_image, read_mask, zarr_image, zarr_store
 from maskwright.data.readers.pixel_size import pixel_size
@@ -150,6 +150,9 @@ def test_the_size_of_a_pixel(tmp_path: Path, version: int) -> None:
     path = ome_image(tmp_path / "a.zarr", levels, "cyx", version, scales=scales, unit="micrometer")
     assert pixel_size(ImageRef(path)) == PixelSize(0.25, "um")
     assert pixel_size(ImageRef(path), 1) == PixelSize(0.5, "um")
+    for number, (unit, name) in enumerate(UNIT_NAMES.items()):
+        path = ome_image(tmp_path / str(number), [GREY], "yx", version, scales=[[2, 2]], unit=name)
+        assert pixel_size(ImageRef(path)) == PixelSize(2, unit)
     for name, unit, scale in (("b", None, [1, 1]), ("c", "parsec", [1, 1]), ("d", "meter", [1, 2])):
         assert pixel_size(ImageRef(ome_image(tmp_path / name, [GREY], "yx", scales=[scale], unit=unit))) is None
     assert pixel_size(ImageRef(array(tmp_path / "e.zarr", GREY))) is None

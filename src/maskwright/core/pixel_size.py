@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 from maskwright.core.errors import MaskwrightError
 
-UNITS = ("nm", "um", "mm", "cm", "m", "km")
+UNIT_NAMES = {
+    "nm": "nanometer",
+    "um": "micrometer",
+    "mm": "millimeter",
+    "cm": "centimeter",
+    "m": "meter",
+    "km": "kilometer",
+}
+"""Unit -> its name in files, as OME-NGFF writes it."""
+UNITS = tuple(UNIT_NAMES)
 _SIZE = re.compile(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+)\s*(\S+)", re.IGNORECASE | re.ASCII)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from maskwright.core.files import replacing_folder
+from maskwright.core.pixel_size import UNIT_NAMES
 from maskwright.data.results import MARK, STORE_FILE
 
 if TYPE_CHECKING:
@@ -25,14 +26,6 @@ if TYPE_CHECKING:
     from maskwright.ops.rows import RowSource
 
 CHUNK = 1024
-_UNITS = {
-    "nm": "nanometer",
-    "um": "micrometer",
-    "mm": "millimeter",
-    "cm": "centimeter",
-    "m": "meter",
-    "km": "kilometer",
-}
 
 
 class Label(NamedTuple):
@@ -130,7 +123,7 @@ class _Level:
 
 
 def _attributes(name: str, levels: int, labels: Sequence[Label], scale: PixelSize | None) -> dict[str, Any]:
-    unit = {} if scale is None else {"unit": _UNITS[scale.unit]}
+    unit = {} if scale is None else {"unit": UNIT_NAMES[scale.unit]}
     length = 1.0 if scale is None else scale.length
     steps = [[length * 2**level] * 2 for level in range(levels)]
     multiscales = {

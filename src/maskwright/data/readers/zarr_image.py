@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.optional import optional
-from maskwright.core.pixel_size import UNITS, PixelSize
+from maskwright.core.pixel_size import UNIT_NAMES, UNITS, PixelSize
 from maskwright.data.readers.arrays import RawMask, plain_mask, plain_pixels, require_room
 from maskwright.data.readers.errors import DecodeError
 from maskwright.data.readers.mask_channels import without_one_hot
@@ -39,8 +39,8 @@ _CODECS = frozenset(
 _LARGEST_CHUNK, _LARGEST_ROW = 1 << 28, 1 << 30
 """Bytes of a chunk, and of the chunks beside one another: they have to be held."""
 _MOST_CHUNKS, _MOST_PIXELS = 1 << 22, 1 << 36
-"""Of one page. A store need not hold what it claims, so there is no other end."""
-_METRES = {"nanometer": "nm", "micrometer": "um", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
+"""Of one page. A store need not hold what it claims, so nothing else limits it."""
+_SHORT = {name: unit for unit, name in UNIT_NAMES.items()}
 
 
 def size(ref: ImageRef, _kind: str) -> tuple[int, int]:
@@ -71,7 +71,7 @@ def pixel_size(ref: ImageRef, level: int = 0) -> PixelSize | None:
 
 
 def _unit(name: object) -> str | None:
-    short = _METRES.get(str(name), str(name).replace("\N{MICRO SIGN}", "u"))
+    short = _SHORT.get(str(name), str(name).replace("\N{MICRO SIGN}", "u"))
     return short if short in UNITS else None
 
 
