@@ -8,7 +8,10 @@ from tests.models.references import weights_of
 from torch import nn
 
 from maskwright import models
+from maskwright.core.channels import Channels
+from maskwright.core.plan import ModelPlan
 from maskwright.models import cost
+from maskwright.models.folding import fold_batch_norms
 from maskwright.models.layers.renet import ReNet
 
 
@@ -89,3 +92,13 @@ def test_milliseconds_are_a_median(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost.time, "perf_counter", lambda: next(ticks))
     network = models.create("swiftnet", 2, widths=[4, 4], depths=[1, 1], width=4)
     assert cost.milliseconds(network, side=32, repeats=3) == pytest.approx(200.0)
+
+
+def test_the_cost_of_a_plan_is_that_of_the_network_before_it_is_folded() -> None:
+    plan, classes = ModelPlan(name="fcn", options={"widths": [4, 4], "depths": [1, 1]}, backbone="compact"), 2
+    channels = (Channels(name="class", count=classes, activation="softmax"),)
+    network = models.create_from_plan(plan.plain(), channels, 3).eval()
+    wanted = cost.count(network)
+    assert cost.planned_cost(plan, channels, 3) == wanted
+    fold_batch_norms(network, 3)
+    assert cost.count(network).parameters < wanted.parameters

@@ -18,6 +18,9 @@ from maskwright.cli.main import run as run_command
 from maskwright.core.answers import Answer, Cure, in_python
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import Plan
+from maskwright.core.text import compact
+from maskwright.models import bundle
+from maskwright.models.cost import planned_cost
 from maskwright.workflows.diagnose_parts.questions import QUESTIONS, chosen_sections
 from maskwright.workflows.diagnose_parts.sections import SECTIONS
 from maskwright.workflows.train import train
@@ -52,6 +55,13 @@ def test_each_section_answers_what_it_says(result: DiagnoseResult) -> None:
         assert {answer.key for answer in part} <= set(SECTIONS[name].keys)
     keys = [key for section in SECTIONS.values() for key in section.keys]
     assert len(keys) == len(set(keys))
+
+
+def test_the_parameters_are_those_of_the_trained_network(place: Path, result: DiagnoseResult) -> None:
+    card = bundle.read_card(place / "run/model.safetensors")
+    counted = planned_cost(card.model, card.channels, card.data.channels)
+    (answer,) = (each for each in answers(result) if each.key == "cost")
+    assert f" {compact(counted.parameters)} parameters" in answer.verdict
 
 
 def test_the_page_and_its_json_say_the_same(result: DiagnoseResult) -> None:

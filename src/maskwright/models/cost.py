@@ -23,11 +23,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from maskwright.models.build import create
+from maskwright.models.build import create, create_from_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from maskwright.core.channels import Channels
+    from maskwright.core.plan import ModelPlan
     from maskwright.models.segmenter import Segmenter
 
 SIDE = 512
@@ -46,6 +48,19 @@ class Cost:
 
     parameters: int
     multiply_adds: int
+
+
+def planned_cost(plan: ModelPlan, channels: Sequence[Channels], in_channels: int) -> Cost:
+    """Count the cost of the network that a plan describes, before an engine folds its batch normalisations.
+
+    Args:
+        plan: of the network.
+        channels: that it emits.
+        in_channels: of the image.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        network: nn.Module = create_from_plan(plan.plain(), channels, in_channels)
+    return count(network, in_channels)
 
 
 def count(network: nn.Module, channels: int = 3, side: int = SIDE) -> Cost:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.build import backbone_has_weights, create_from_plan, options_of, resolved
-from maskwright.models.cost import Cost, count
+from maskwright.models.build import backbone_has_weights, options_of, resolved
+from maskwright.models.cost import planned_cost
 
 if TYPE_CHECKING:
     from maskwright.core.plan import ModelPlan
     from maskwright.models.bundle import Card
+    from maskwright.models.cost import Cost
 
 COUNTS = ("base", "branch_width", "channels", "filters", "low_width", "units", "width", "widths")
 """Options of architectures and backbones that are numbers of channels."""
@@ -55,7 +54,7 @@ def student_of(card: Card, target: float) -> Student:
     Raises:
         MaskwrightError: even the narrowest needs more.
     """
-    whole = _cost(card.model, card)
+    whole = planned_cost(card.model, card.channels, card.data.channels)
     base, widest = _base(card.model, card.data.channels), 1
     if base.backbone != resolved(card.model).backbone:
         widest = WIDEST
@@ -64,7 +63,7 @@ def student_of(card: Card, target: float) -> Student:
     while low <= high:
         middle = (low + high) // 2
         plan = _scaled(base, middle / STEPS)
-        found = Student(plan, _cost(plan, card), whole)
+        found = Student(plan, planned_cost(plan, card.channels, card.data.channels), whole)
         if found.share <= target:
             best, low = found, middle + 1
         else:
@@ -112,9 +111,3 @@ def _rounded(channels: int, factor: float, heads: int) -> int:
     each = channels * factor / heads
     multiple = next(multiple for least, multiple in MULTIPLES.items() if each >= least)
     return heads * multiple * max(1, round(each / multiple))
-
-
-def _cost(plan: ModelPlan, card: Card) -> Cost:
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        network: Any = create_from_plan(plan.plain(), card.channels, card.data.channels)
-    return count(network, card.data.channels)
