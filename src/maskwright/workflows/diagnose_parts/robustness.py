@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -95,14 +96,16 @@ def _answer(study: Study, clean: Scores, losses: dict[tuple[str, int], Figure]) 
         words = f"Not measured: the {metric.label} of the images as they are is {'0' if base == 0 else 'undefined'}."
         return Answer("robustness", QUESTION, words, "open")
     sign = -1.0 if metric.higher_is_better else 1.0
-    names = dict.fromkeys(name for name, _ in losses)
-    lost = {
-        name: _mean([sign * (figure.value or 0.0) / base for place, figure in losses.items() if place[0] == name])
-        for name in names
-    }
-    ordered = sorted(names, key=lambda name: -lost[name])
+    changes: defaultdict[str, list[float]] = defaultdict(list)
+    for (name, _), figure in losses.items():
+        if figure.value is not None:
+            changes[name].append(figure.value)
+    if not changes:
+        return Answer("robustness", QUESTION, f"Not measured: {metric.label} of corrupted images is undefined.", "open")
+    lost = {name: sign * _mean(found) / base for name, found in changes.items()}
+    ordered = sorted(lost, key=lambda name: -lost[name])
     weak = [name for name in ordered if lost[name] > LARGE_LOSS]
-    mean = _mean([figure.value for figure in losses.values() if figure.value is not None])
+    mean = _mean([value for found in changes.values() for value in found])
     rows = tuple(
         (
             CORRUPTIONS[name].words,
@@ -115,7 +118,7 @@ def _answer(study: Study, clean: Scores, losses: dict[tuple[str, int], Figure]) 
     said = (
         f"On {plural(clean.images, 'image')} {metric.label} {written(metric, base)} becomes "
         f"{written(metric, base + mean)} on average over "
-        f"{plural(len(losses), 'corruption')}. "
+        f"{plural(sum(map(len, changes.values())), 'corruption')}. "
         + (f"It loses most by {listing(shown[:3])}." if weak else f"The largest loss is that by {shown[0]}.")
     )
     return Answer(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.answers import Answer, Cure
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.text import plural
 from maskwright.workflows.runs import run_folder
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ class Setup:
         """1 where a higher headline score is better, otherwise -1."""
         return 1.0 if self.study.scores.headline_metric.higher_is_better else -1.0
 
+    @property
+    def least(self) -> int:
+        """Steps that a training needs at least; a run may have had fewer."""
+        return min(LEAST_STEPS, self._most)
+
+    @property
+    def _most(self) -> int:
+        return int(self.study.history[-1]["step"] or 1)
+
     def steps(self, trainings: int, deadline: float) -> tuple[int, int]:
         """Return the steps that each of so many trainings has time for, at most those of the run.
 
@@ -62,10 +72,9 @@ class Setup:
             The steps, and 0; or 0, and the minutes that are needed.
         """
         last = self.study.history[-1]
-        most = int(last["step"] or 1)
+        most, least = self._most, self.least
         each = (last["seconds"] or 0.0) / max(1.0, most)
         besides = OVERHEAD + self.study.seconds_each * (len(self.held_out) + 60)
-        least = min(LEAST_STEPS, most)
         steps = min(most, int(((deadline - time.monotonic()) / trainings - besides) / max(each, 1e-6)))
         return (steps, 0) if steps >= least else (0, 1 + int(2 * trainings * (besides + least * each) / 60))
 
@@ -79,5 +88,5 @@ def too_short(key: str, question: str, setup: Setup, trainings: int, minutes: in
         (str(study.run), str(study.dataset.root)),
         {"question": (key,), "budget": f"{minutes}m"},
     )
-    why = f"Not measured: {trainings} trainings of {LEAST_STEPS} steps need about {minutes} minutes."
+    why = f"Not measured: {trainings} trainings of {plural(setup.least, 'step')} need about {minutes} minutes."
     return Answer(key, question, why, "open", cures=(cure,))
