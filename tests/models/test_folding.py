@@ -76,6 +76,20 @@ def test_a_layer_that_runs_twice_is_not_folded() -> None:
     assert torch.equal(network(image), same(image))
 
 
+class Rectified(nn.BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).relu()
+
+
+@torch.no_grad()
+def test_a_normalisation_that_does_more_is_not_folded() -> None:
+    network = moved(nn.Sequential(nn.Conv2d(2, 2, 1), Rectified(2)))
+    image = torch.randn(1, 2, 8, 8)
+    wanted = network(image)
+    fold_batch_norms(network, 2)
+    assert torch.equal(network(image), wanted)
+
+
 class Doubled(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         return 2 * weight

@@ -20,11 +20,13 @@ from torch.nn.utils import fuse_conv_bn_weights
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from maskwright.models.layers.norm import BatchNormAct2d
+from maskwright.models.layers.norm import BatchNorm2d, BatchNormAct2d
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_FOLDED = (nn.BatchNorm2d, BatchNorm2d, BatchNormAct2d)
+"""Layers of which all is known; one that is derived from them may do more."""
 SIDE = 64
 """Of the image that goes through the network, in pixels."""
 
@@ -37,7 +39,11 @@ def fold_batch_norms(network: nn.Module, channels: int) -> None:
         network: in evaluation mode; it cannot be trained, saved or loaded any more.
         channels: of its images.
     """
-    norms = {id(module.running_mean): module for module in network.modules() if isinstance(module, nn.BatchNorm2d)}
+    norms = {
+        id(module.running_mean): module
+        for module in network.modules()
+        if isinstance(module, nn.BatchNorm2d) and type(module) in _FOLDED
+    }
     if not norms:
         return
     convs = {
