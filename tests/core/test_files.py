@@ -76,3 +76,43 @@ def test_a_failed_write_says_what_helps(tmp_path: Path, number: int, message: st
     with pytest.raises(MaskwrightError, match=message), files.replacing(path):
         raise OSError(number, "no")
     assert not path.exists()
+
+
+def test_a_folder_appears_whole_and_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.zarr"
+    for number in range(2):
+        with files.replacing_folder(path) as folder:
+            (folder / "0").mkdir()
+            (folder / f"0/{number}").write_text("x")
+            assert path.exists() == bool(number)
+        assert [file.name for file in path.glob("*/*")] == [str(number)]
+        assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_old_folder_stays_when_writing_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with files.replacing_folder(path) as folder:
+        (folder / "old").touch()
+    with pytest.raises(TypeError), files.replacing_folder(path) as folder:
+        (folder / "new").write_text(7)  # type: ignore[arg-type]
+    with pytest.raises(MaskwrightError, match="a could not be written: the disk is full"), files.replacing_folder(path):
+        raise OSError(errno.ENOSPC, "full")
+    assert [file.name for file in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_old_folder_that_cannot_be_removed_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    (path / "old").mkdir(parents=True)
+    remove = files.shutil.rmtree
+
+    def failing(folder: Path, *, ignore_errors: bool = False) -> None:
+        if not (folder / "old").exists():
+            remove(folder, ignore_errors=ignore_errors)
+        elif not ignore_errors:
+            raise OSError(errno.EBUSY, "busy")
+
+    monkeypatch.setattr(files.shutil, "rmtree", failing)
+    with files.replacing_folder(path) as folder:
+        (folder / "new").touch()
+    assert [file.name for file in path.iterdir()] == ["new"]

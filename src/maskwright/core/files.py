@@ -104,7 +104,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             old = path.replace(_name_beside(path))
             temporary.replace(path)
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)  # the new one is there; what is left of the old one is hidden
         else:
             temporary.replace(path)
     except OSError as error:
