@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +18,16 @@ from torch import nn
 from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.core.records import ImageRef
+from maskwright.data.readers.zarr_image import ZarrRows
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import bands, scan_plan
+from maskwright.workflows.predict_parts.pictures import Picture
 from maskwright.workflows.predict_parts.sources import find_images
+from maskwright.workflows.predict_parts.writing import _whole
 from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
@@ -240,3 +245,11 @@ def test_a_store_of_somebody_else_is_not_overwritten(tmp_path: Path, pixels: np.
         "millimeter",
         [3, 3],
     )
+
+
+def test_an_image_that_is_read_whole_is_closed(tmp_path: Path, pixels: np.ndarray) -> None:
+    image = ImageRef(array(tmp_path / "a.zarr", pixels))
+    rows, closed = ZarrRows(image), []
+    rows.close = lambda: closed.append(True)  # type: ignore[method-assign]
+    np.testing.assert_array_equal(_whole(Picture(image, PurePosixPath("a"), PurePosixPath("a")), rows), pixels)
+    assert closed

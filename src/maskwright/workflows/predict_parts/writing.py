@@ -245,7 +245,7 @@ class Writing:
         """Return an image; one that is too large for memory as its rows, if its objects are wanted and not its maps."""
         if self._is_large(picture) and (self.predictor.task.objects or self.level is not None):
             rows = opened(picture, self.predictor, self.level)
-            return SlicedRows(rows) if self.predictor.task.objects else next(usable(picture, _whole(picture, rows)))
+            return SlicedRows(rows) if self.predictor.task.objects else _whole(picture, rows)
         try:
             if picture.given is not None:
                 return picture.read(Reading(self.predictor.card.nodata, self.predictor.card.upright))
@@ -258,11 +258,18 @@ class Writing:
         yield from self.predictor.blocks(image.source if isinstance(image, SlicedRows) else image)
 
 
-def _whole(picture: Picture, rows: OpenImage) -> Iterator[NDArray[Any]]:
-    """Yield an image that was opened to be read by rows, as one array."""
-    with closing(rows):
-        require_room(picture.image, rows.size, rows.channels * rows.dtype.itemsize)
-        yield rows.rows(0, rows.size[0])
+def _whole(picture: Picture, rows: OpenImage) -> NDArray[Any]:
+    """Return an image that was opened to be read by rows, as one array.
+
+    Raises:
+        Unusable: it cannot be read.
+    """
+    try:
+        with closing(rows):
+            require_room(picture.image, rows.size, rows.channels * rows.dtype.itemsize)
+            return rows.rows(0, rows.size[0])
+    except (MaskwrightError, MemoryError) as error:
+        raise unusable(picture, error) from error
 
 
 def _place(picture: Picture, image: Any) -> Georeference | None:
