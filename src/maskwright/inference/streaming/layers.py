@@ -281,7 +281,7 @@ class Enlarged:
         return (2 * row + 1 - factor) // (2 * factor)
 
     def run(self, inputs: list[Tensor], span: Span) -> Tensor:
-        """Enlarge the rows that are there: at an edge of the map, `F.interpolate` does what it does there anyway."""
+        """Enlarge the rows that are there: at an edge of the map, `F.interpolate` handles the edges itself."""
         x = F.interpolate(inputs[0], scale_factor=self.factors, mode=self.mode)
         top = span.first * self.factors[0]
         return x[:, :, span.start - top : span.stop - top]
