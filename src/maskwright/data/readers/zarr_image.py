@@ -37,7 +37,10 @@ _CODECS = frozenset(
 )
 """Those that compress or rearrange numbers. Others run code that is stored (pickle), or hold no numbers."""
 _LARGEST_CHUNK, _LARGEST_ROW = 1 << 28, 1 << 30
-"""Bytes of a chunk, and of the chunks beside one another: they have to be held."""
+"""Bytes of a chunk as it is declared, and of the chunks beside one another: they have to be held.
+
+What a chunk unpacks to is known only afterwards.
+"""
 _MOST_CHUNKS, _MOST_PIXELS = 1 << 22, 1 << 36
 """Of one page. A store need not hold what it claims, so nothing else limits it."""
 _SHORT = {name: unit for unit, name in UNIT_NAMES.items()}
