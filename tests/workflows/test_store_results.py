@@ -157,8 +157,14 @@ def test_errors_name_the_store(store: Any, run: Path, images: Path) -> None:
     assert raised.value.key == "resume"
 
 
-def test_an_empty_object_is_not_ours(store: Any, predictor: Predictor, images: Path) -> None:
+def test_an_empty_object_is_not_ours(
+    store: Any, predictor: Predictor, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_: Any, **__: Any) -> None:
+        raise OSError("416 InvalidRange")  # as S3 does where there are no first bytes
+
     store.pipe_file("/b/o/masks/a.png", b"")
+    monkeypatch.setattr(type(store), "cat_file", refusing)
     with pytest.raises(MaskwrightError, match=r"s3://b/o/masks/a\.png exists and was not written by"):
         predict(predictor, [images / "a.png"], "s3://b/o", PredictRequest())
 
