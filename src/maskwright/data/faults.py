@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from maskwright.core.classes import Classes
     from maskwright.core.records import Dataset, Record
 
 MOST_OF_A_KIND = 200
@@ -65,9 +64,10 @@ def _place(fault: Fault) -> tuple[str, str]:
     return str(fault.path), fault.message
 
 
-def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: Classes) -> Iterator[Fault]:
+def mask_faults(dataset: Dataset, record: Record, mask: Path, pixels: NDArray[np.int64]) -> Iterator[Fault]:
     """Yield the faults of one mask, from its pixels by class (K + 1,), the ignored ones last."""
-    yield from _other_areas(record, pixels, classes)
+    classes = dataset.classes
+    yield from _other_areas(dataset, record, pixels)
     labelled = int(pixels[:-1].sum())
     nothing = classes.background
     if not labelled:
@@ -100,16 +100,17 @@ def mask_faults(record: Record, mask: Path, pixels: NDArray[np.int64], classes: 
         )
 
 
-def _other_areas(record: Record, pixels: NDArray[np.int64], classes: Classes) -> Iterator[Fault]:
+def _other_areas(dataset: Dataset, record: Record, pixels: NDArray[np.int64]) -> Iterator[Fault]:
     """Yield the fault of a mask that shows other areas than the file with its segments states."""
     mask = record.annotation
     if not isinstance(mask, MaskFile) or not mask.areas or len(mask.areas) < len(mask.values or ()):
         return
-    stated = np.zeros(len(classes))
+    stated = np.zeros(len(dataset.classes))
     of = dict(mask.values or ())
     for segment, area in mask.areas:
-        if of[segment] != IGNORE:
-            stated[of[segment]] += area
+        index = of[segment]  # of the classes of the file, before the task merged some
+        if index != IGNORE:
+            stated[index if dataset.merged is None else dataset.merged[index]] += area
     away = np.abs(stated - pixels[:-1]) / np.maximum(np.maximum(stated, pixels[:-1]), 1)
     worst = int(away.argmax())
     if away[worst] > AREA_TOLERANCE:
@@ -117,7 +118,7 @@ def _other_areas(record: Record, pixels: NDArray[np.int64], classes: Classes) ->
             "other-area",
             "warning",
             mask.path,
-            f"shows {plural(int(pixels[worst]), 'pixel')} of {classes.names[worst]}, but the areas of its segments in "
+            f"shows {plural(int(pixels[worst]), 'pixel')} of {dataset.classes.names[worst]}, but the areas of its segments in "
             f"the JSON file are {stated[worst]:.0f} together",
             "check that both belong to the same image, and export them again together; if the images were resized "
             "since, nothing is wrong",

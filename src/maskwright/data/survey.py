@@ -232,7 +232,7 @@ def _examine(dataset: Dataset, record: Record, *, with_objects: bool) -> _Examin
         intensities(image),
         flip_difference(occupancy(label, count)[None]),
         objects,
-        tuple(faults.mask_faults(record, mask, pixels, dataset.classes)),
+        tuple(faults.mask_faults(dataset, record, mask, pixels)),
         tuple(filter(is_lossy, mask_files(record.annotation))),
         undeclared(image),
     )
