@@ -160,6 +160,16 @@ def test_geojson_by_hand(tmp_path: Path) -> None:
     assert {tuple(point) for point in hole} == {(3, 2), (4, 2), (4, 3), (3, 3)}
 
 
+def test_parts_that_touch_at_a_corner_are_two_polygons_of_an_outline(tmp_path: Path) -> None:
+    """One ring through both would pass their corner twice, which makes a polygon invalid (OGC 06-103r4, 6.1.11)."""
+    objects = Instances((6, 8), (Instance(1, 2, 3, np.eye(2, dtype=bool), 0.5),))
+    (feature,) = json.loads(write("geojson", tmp_path, objects).read_text())["features"]
+    rings = [ring for polygon in feature["geometry"]["coordinates"] for ring in polygon]
+    found = sorted(sorted({tuple(point) for point in ring}) for ring in rings)
+    assert found == [[(3, 2), (3, 3), (4, 2), (4, 3)], [(4, 3), (4, 4), (5, 3), (5, 4)]]
+    assert [len(polygon) for polygon in feature["geometry"]["coordinates"]] == [1, 1]
+
+
 def painted_back(folder: Path, objects: Instances) -> list[tuple[str, NDArray[np.bool_]]]:
     """Read the outlines with our own reader, and return (class, mask (H, W)) of each object."""
     Image.new("RGB", objects.size[::-1]).save(folder / "a.png")

@@ -15,8 +15,9 @@ import numpy as np
 from maskwright.core.files import replacing, write_text
 from maskwright.data import features, ngff
 from maskwright.data.results import MARK, overlay_step, write_jpeg
-from maskwright.ops import draw_objects, polygons
+from maskwright.ops import draw_objects
 from maskwright.ops.instance_maps import to_map
+from maskwright.ops.outlines import simple_polygons
 from maskwright.ops.rows import ArrayRows
 from maskwright.tasks import outline_files
 from maskwright.tasks.coco_file import CocoFile
@@ -111,11 +112,11 @@ def _feature(number: int, entry: Instance, classes: Classes) -> dict[str, Any]:
 
 
 def rings_of(entry: Instance) -> list[list[list[list[int]]]]:
-    """Return the coordinates of a MultiPolygon, whose rings end where they begin."""
+    """Return the coordinates of a valid MultiPolygon, whose rings end where they begin."""
     corner = (entry.left, entry.top)
     return [
         [(np.concatenate([ring, ring[:1]]) + corner).tolist() for ring in polygon.rings]
-        for polygon in polygons.from_mask(entry.mask)
+        for polygon in simple_polygons(entry.mask)
     ]
 
 
