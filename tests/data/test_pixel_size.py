@@ -44,6 +44,45 @@ def test_ome_tells_the_size(tmp_path: Path, given: dict[str, Any], size: float |
     assert written(tmp_path, ome=True, metadata=given) == (None if size is None else PixelSize(size, "um"))
 
 
+def keyed(*keys: int, scale: tuple[float, float] = (0.5, 0.5)) -> list[Any]:
+    """Return the tags of a GeoTIFF with pairs of key and value, besides that of projected coordinates."""
+    pairs = [(1024, 1), *zip(keys[::2], keys[1::2], strict=True)]
+    numbers = [1, 1, 0, len(pairs), *(number for key, value in pairs for number in (key, 0, 1, value))]
+    tie = (0.0, 0.0, 0.0, 500000.0, 5300000.0, 0.0)
+    return [
+        (33550, "d", 3, (*scale, 0.0), True),
+        (33922, "d", 6, tie, True),
+        (34735, "H", len(numbers), numbers, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "metres"),
+    [
+        ((3072, 32632), True),
+        ((3072, 32632, 3076, 9001), True),
+        ((3072, 2154, 3076, 9001), True),
+        ((3072, 32767, 3076, 9001), True),
+        ((3072, 2154), False),
+        ((3072, 2225, 3076, 9003), False),
+        ((3072, 3857, 3076, 9001), False),
+        ((2048, 4326), False),
+        ((2048, 4326, 3076, 9001), False),
+        ((), False),
+    ],
+    ids=["UTM", "UTM, m", "France, m", "own, m", "France", "feet", "Web Mercator", "degrees", "degrees, m", "nothing"],
+)
+def test_a_map_in_metres_tells(tmp_path: Path, keys: tuple[int, ...], metres: bool) -> None:
+    assert written(tmp_path, extratags=keyed(*keys)) == (PixelSize(0.5, "m") if metres else None)
+
+
+def test_a_rotated_map_tells_and_one_of_oblong_pixels_does_not(tmp_path: Path) -> None:
+    turned = (3.0, 4.0, 0.0, 7.0, 4.0, -3.0, 0.0, 8.0, *(0.0,) * 7, 1.0)
+    tags = [(34264, "d", 16, turned, True), keyed(3072, 32632)[2]]
+    assert written(tmp_path, extratags=tags) == PixelSize(5, "m")
+    assert written(tmp_path, extratags=keyed(3072, 32632, scale=(0.5, 0.6))) is None
+
+
 def test_other_files_do_not_tell(tmp_path: Path) -> None:
     assert written(tmp_path, resolution=(300, 300), resolutionunit="INCH") is None
     assert written(tmp_path, imagej=True, resolution=(4, 4)) is None

@@ -18,6 +18,7 @@ from torch import nn
 from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
 from maskwright.core.records import ImageRef
+from maskwright.data.readers.geotiff import georeference
 from maskwright.data.results import written_by_us
 from maskwright.inference import Predictor
 from maskwright.ops.rows import ArrayRows
@@ -144,10 +145,13 @@ def test_objects_lie_where_the_map_does(tmp_path: Path, pixels: np.ndarray) -> N
     source = tiff(tmp_path / "map.tif", pixels, PLACE)
     place = scan_plan.place_of(ImageRef(source))
     result = Instances((40, 60), (Instance(2, 30, 0, np.ones((10, 5), bool), 0.75),))
-    for kind in ("geojson", "gpkg"):
+    for kind in ("geojson", "gpkg", "instances"):
         writer = TASKS["instance"].writers[kind]
         assert writer.locate is not None
         writer.locate(tmp_path / f"a.{kind}", pixels, result, CLASSES, place)
+    assert place is not None
+    with tifffile.TiffFile(tmp_path / "a.instances") as ids:
+        assert georeference(ids.pages[0]) == place
     ((name, size, (((outer,)),), system),) = features(tmp_path / "a.gpkg")
     assert (name, size, system) == ("Käfer", 50, 32633)
     assert outer.max(0).tolist() == [500002.5, 5299985.0]

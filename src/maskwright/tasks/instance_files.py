@@ -14,6 +14,7 @@ import numpy as np
 
 from maskwright.core.files import replacing, write_text
 from maskwright.data import features, ngff
+from maskwright.data.readers.geotiff import KEYS, TEXTS
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops import draw_objects
 from maskwright.ops.instance_maps import to_map
@@ -37,17 +38,31 @@ if TYPE_CHECKING:
     from maskwright.data.readers.geotiff import Georeference
 
 
-def write_instances(path: Path, _image: NDArray[Any], result: Instances, _classes: Classes) -> None:
+def write_instances(
+    path: Path, _image: NDArray[Any], result: Instances, _classes: Classes, place: Georeference | None
+) -> None:
     """Write an id map (H, W) as TIFF: uint16, or uint32 for more than 65,535 objects; 0 is background.
+
+    That of a GeoTIFF has its tags of the place on Earth.
 
     A pixel of several objects has the id of the one with the highest score. The other files hold objects whole.
     """
     import tifffile
 
     ids = _ids(result)
+    kinds = {KEYS: "H", TEXTS: "s"}
+    tags = {} if place is None else place.tags
+    extra = [(code, kinds.get(code, "d"), len(values), values, True) for code, values in tags.items()]
     with replacing(path) as temporary:
         # Of the tags only the description is always near the start of the file, where the mark is looked for.
-        tifffile.imwrite(temporary, ids, description=MARK, metadata=None, compression="zlib", predictor=True)
+        tifffile.imwrite(
+            *(temporary, ids),
+            description=MARK,
+            metadata=None,
+            compression="zlib",
+            predictor=True,
+            extratags=extra,
+        )
 
 
 def write_zarr(path: Path, _image: NDArray[Any], result: Instances, classes: Classes, scale: PixelSize | None) -> None:
@@ -133,7 +148,7 @@ def _objects(result: Instances, _classes: Classes) -> Iterator[Feature]:
 
 
 WRITERS: dict[str, Writer] = {
-    "instances": Writer("instances", ".tif", write=write_instances),
+    "instances": Writer("instances", ".tif", locate=write_instances),
     "zarr": Writer("instances", ".zarr", measure=write_zarr),
     "overlay": Writer("overlays", ".jpg", write=write_overlay),
     "coco": Writer("predictions.json", collect=_coco),

@@ -113,9 +113,11 @@ def write_mask(path: Path, image: NDArray[Any], result: PanopticMap, classes: Cl
     label_files.write_mask(path, image, LabelMap(result.labels), classes)
 
 
-def write_instances(path: Path, image: NDArray[Any], result: PanopticMap, classes: Classes) -> None:
+def write_instances(
+    path: Path, image: NDArray[Any], result: PanopticMap, classes: Classes, place: Georeference | None
+) -> None:
     """Write the ids of the objects of things."""
-    instance_files.write_instances(path, image, result.objects, classes)
+    instance_files.write_instances(path, image, result.objects, classes, place)
 
 
 def write_geojson(
@@ -156,7 +158,7 @@ WRITERS: dict[str, Writer] = {
     "zarr": Writer(FOLDER, ".zarr", measure=write_zarr),
     "overlay": Writer("overlays", ".jpg", write=write_overlay),
     "mask": Writer("masks", ".png", write=write_mask),
-    "instances": Writer("instances", ".tif", write=write_instances),
+    "instances": Writer("instances", ".tif", locate=write_instances),
     "coco": Writer("predictions.json", collect=_coco),
     "geojson": Writer("outlines", ".geojson", locate=write_geojson),
     "gpkg": Writer("outlines", ".gpkg", locate=outline_files.located("gpkg", _segments)),

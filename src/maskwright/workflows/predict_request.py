@@ -27,7 +27,7 @@ class PredictRequest:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         fast: use bfloat16: about twice as fast if the processor supports it; a few pixels differ.
         pixel_size: width of a pixel, `0.25um`, for kinds that measure; None for what a file says (OME-TIFF, OME-Zarr,
-            ImageJ), or else pixels.
+            ImageJ, GeoTIFF), or else pixels.
         resume: go on with a prediction that was interrupted; its results stay.
         on: `ray` to spread the images over a Ray cluster; None for this process.
         every, frames: of a video, take one frame of so many, and so many at most; None for all, or until Ctrl-C.

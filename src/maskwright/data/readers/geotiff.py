@@ -6,7 +6,9 @@ system, and a transform that rotates stays one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,8 +17,11 @@ if TYPE_CHECKING:
 SCALE, TIEPOINTS, TRANSFORM, KEYS = 33550, 33922, 34264, 34735
 DOUBLES, TEXTS = 34736, 34737
 CODES = (SCALE, TIEPOINTS, TRANSFORM, KEYS, DOUBLES, TEXTS)
-_RASTER_TYPE, _GEOGRAPHIC, _PROJECTED = 1025, 2048, 3072
-_POINT, _USER_DEFINED = 2, 32767
+_RASTER_TYPE, _GEOGRAPHIC, _PROJECTED, _UNIT = 1025, 2048, 3072, 3076
+_POINT, _USER_DEFINED, _METRE = 2, 32767, 9001
+_UTM = frozenset(chain(range(32601, 32661), range(32701, 32761), range(25828, 25839), range(26901, 26924)))
+"""The zones of WGS 84, north and south, of ETRS89 and of NAD83: their unit is the metre, stated or not."""
+_WEB_MERCATOR = 3857
 
 Affine = tuple[float, float, float, float, float, float]
 """(a, b, c, d, e, f): x = a column + b row + c, y = d column + e row + f."""
@@ -64,6 +69,21 @@ class Georeference:
         """Whether rows do not run along the axes of the coordinates."""
         found = self.transform
         return found is not None and (found[1] != 0 or found[3] != 0)
+
+    @property
+    def metres(self) -> tuple[float, float] | None:
+        """Width and height of a pixel; None if the file does not say that its coordinates are metres on the ground.
+
+        Those of Web Mercator are not: its unit grows towards the poles.
+        """
+        found, keys = self.transform, self._keys()
+        code = keys.get(_PROJECTED)
+        if found is None or code is None or code == _WEB_MERCATOR:
+            return None
+        if keys.get(_UNIT, _METRE if code in _UTM else None) != _METRE:
+            return None
+        a, b, _, d, e, _ = found
+        return math.hypot(a, d), math.hypot(b, e)
 
     def _keys(self) -> dict[int, int]:
         """Return the keys that hold one number."""

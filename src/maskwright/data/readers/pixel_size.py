@@ -1,4 +1,4 @@
-"""How wide a pixel is, where a microscope's file says so: OME-TIFF, OME-Zarr, the TIFF of ImageJ. Decodes no pixel.
+"""How wide a pixel is, where the file says so: OME-TIFF, OME-Zarr, ImageJ's TIFF, GeoTIFF in metres. Decodes no pixel.
 
 The resolution of other files is that of a printer or a screen, which says nothing about what was photographed.
 """
@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.pixel_size import PixelSize
 from maskwright.data.readers import zarr_image
+from maskwright.data.readers.geotiff import georeference
 from maskwright.data.readers.tiff_file import ERRORS
 from maskwright.data.readers.zarr_store import is_store
 
@@ -37,7 +38,7 @@ def pixel_size(image: ImageRef, level: int = 0) -> PixelSize | None:
 
     try:
         with tifffile.TiffFile(image.path) as tiff:
-            width, height, unit = _ome(tiff.ome_metadata) if tiff.is_ome else _imagej(tiff)
+            width, height, unit = _stated(tiff)
             times = _times(tiff, level) if level else 1.0
         if abs(width - height) > 1e-3 * width:
             return None
@@ -49,6 +50,15 @@ def pixel_size(image: ImageRef, level: int = 0) -> PixelSize | None:
         MaskwrightError,
     ):  # no size, none of a known unit, or damaged
         return None
+
+
+def _stated(tiff: Any) -> tuple[float, float, str]:
+    """Return width, height and unit."""
+    if tiff.is_ome:
+        return _ome(tiff.ome_metadata)
+    place = georeference(tiff.series[0].keyframe)
+    metres = None if place is None else place.metres
+    return _imagej(tiff) if metres is None else (*metres, "m")
 
 
 def _ome(text: str | None) -> tuple[float, float, str]:
