@@ -30,6 +30,21 @@ def test_tables_say_what_was_measured(stand_in, fingerprint, capsys: pytest.Capt
         assert words in out, words
 
 
+def test_regions_of_a_class_are_not_shown_beside_annotated_objects(
+    stand_in, fingerprint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = fingerprint()
+    sky, rider = found.class_stats
+    stand_in(
+        "maskwright.workflows.inspect",
+        inspect=lambda *args: replace(found, class_stats=(sky, replace(rider, objects=7, annotated=True))),
+    )
+    assert run(["inspect", "data"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["Sky", "16", "%", "76000", "2", "1", "0", "-", "-", "-"] in lines
+    assert ["Bicyclist", "0", "%", "0", "0", "0", "0", "7", "-", "-"] in lines
+
+
 def test_what_is_left_out_is_counted(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(annotated=5))
     assert run(["inspect", "data"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ from PIL import Image
 import maskwright as mw
 from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.fingerprint import Fingerprint
 from maskwright.core.records import Dataset, ImageRef, MaskFile, Record
+from maskwright.data.fingerprint import fingerprint
 from maskwright.data.formats import read_dataset
 from maskwright.data.labels import read_label, read_objects
+from maskwright.data.survey import survey
 from maskwright.data.things import objects_alone, with_things
 from maskwright.tasks import find_task
 
@@ -52,6 +56,24 @@ def test_everything_without_objects_becomes_the_background(tmp_path):
     np.testing.assert_array_equal(after, np.array([0, 0, 1] + [IGNORE] * 253, np.uint8)[before])
     assert [(entry.index, entry.area) for entry in read_objects(merged, record, SIZE)] == [(1, 42), (1, 36), (1, 48)]
     assert [entry.index for entry in read_objects(dataset, record, SIZE)] == [2, 2, 2]
+
+
+def test_objects_of_masks_are_counted_and_no_regions(tmp_path):
+    """Two of the three cows touch: they are one region."""
+    found = fingerprint(survey(read_dataset(pairs(tmp_path / "data", 2))))
+    sky, grass, cow = found.class_stats
+    assert (cow.objects, cow.size.low, cow.size.high) == (6, pytest.approx(6), pytest.approx(48**0.5))
+    assert (sky.objects, grass.objects) == (2, 2)
+    assert found.shown_objects == (False, False, True)
+    assert Fingerprint.from_json(found.to_json()).shown_objects == (False, False, True)
+
+
+def test_crowds_are_no_objects_of_their_class(tmp_path):
+    data = pairs(tmp_path / "data", 1)
+    dataset = read_dataset(data)
+    crowds = replace(dataset.records[0].objects, crowds=(1, 2, 3))
+    dataset = replace(dataset, records=(replace(dataset.records[0], objects=crowds),))
+    assert [entry.objects for entry in fingerprint(survey(dataset)).class_stats] == [1, 1, 0]
 
 
 def test_a_background_keeps_its_name():

@@ -66,6 +66,14 @@ def test_how_large_the_classes_are() -> None:
     assert first.thickness is None
 
 
+def test_regions_of_a_class_are_not_shown_beside_annotated_objects() -> None:
+    fingerprint = make_fingerprint("a", "b")
+    stuff, things = fingerprint.class_stats
+    annotated = replace(fingerprint, class_stats=(stuff, replace(things, annotated=True)))
+    rows = class_facts(annotated, Classes.named(["a", "b"]))
+    assert [(row.objects, row.size) for row in rows] == [(None, None), ("70", "3.0 (2.0 to 4.0)")]
+
+
 def test_faults_are_gathered_by_kind_with_a_common_cure() -> None:
     faults = [fault(f"{index}.png") for index in range(7)] + [fault("x.png", severity="warning", cure="look")]
     first, second = fault_groups(faults, "/data/cracks")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from maskwright.core.fingerprint import ClassStats, EdgeStats, Fingerprint, ObjectStats, Spread
+    from maskwright.core.fingerprint import EdgeStats, Fingerprint, ObjectStats, Spread
     from maskwright.core.records import Fault
 
 SHOWN_OF_A_KIND = 4
@@ -75,7 +75,7 @@ def fingerprint_tables(fingerprint: Fingerprint, width: int) -> list[RenderableT
     parts = [pairs(fingerprint.root, _summary(fingerprint))]
     if fingerprint.intensity:
         parts.append(_intensity(fingerprint, width))
-    parts.append(_classes(fingerprint.class_stats, width))
+    parts.append(_classes(fingerprint, width))
     parts += fault_lines(fingerprint.faults, fingerprint.root)
     return [*parts, _verdict(fingerprint)]
 
@@ -186,7 +186,9 @@ def _intensity(fingerprint: Fingerprint, width: int) -> RenderableType:
     )
 
 
-def _classes(stats: Sequence[ClassStats], width: int) -> RenderableType:
+def _classes(fingerprint: Fingerprint, width: int) -> RenderableType:
+    stats = fingerprint.class_stats
+    shown = [entry if known else None for entry, known in zip(stats, fingerprint.shown_objects, strict=True)]
     splits = list(dict.fromkeys(split for entry in stats for split in entry.images))
     return table(
         "Classes and their share of the labelled pixels",
@@ -198,9 +200,9 @@ def _classes(stats: Sequence[ClassStats], width: int) -> RenderableType:
                 Column("images" if split == "all" else split, [str(entry.images.get(split, 0)) for entry in stats])
                 for split in splits
             ),
-            Column("objects", [str(entry.objects) for entry in stats], rank=1),
-            Column("size px", [_spread(entry.size) for entry in stats], rank=2),
-            Column("thickness px", [_spread(entry.thickness) for entry in stats], rank=4),
+            Column("objects", [str(entry.objects) if entry else "-" for entry in shown], rank=1),
+            Column("size px", [_spread(entry and entry.size) for entry in shown], rank=2),
+            Column("thickness px", [_spread(entry and entry.thickness) for entry in shown], rank=4),
         ],
         width,
     )

@@ -50,6 +50,7 @@ class ClassStats:
         objects: connected regions (or annotated objects, where the format knows them), counted over all images.
         size: square root of an object's area in pixels, or None without objects.
         thickness: 4 x the mean distance to the region's edge, an object's width in pixels, or None.
+        annotated: the objects are annotated ones, and no regions.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ClassStats:
     objects: int
     size: Spread | None
     thickness: Spread | None
+    annotated: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,12 @@ class Fingerprint:
     def trainable(self) -> bool:
         """Whether training can work at all."""
         return self.obstacle is None
+
+    @property
+    def shown_objects(self) -> tuple[bool, ...]:
+        """Whether to show the objects of each class: where some are annotated, the regions of a class are none."""
+        some = any(entry.annotated for entry in self.class_stats)
+        return tuple(entry.annotated or not some for entry in self.class_stats)
 
     def usable(self) -> str:
         """Say how many images can be used, and of how many where that is not all of them."""

@@ -118,8 +118,8 @@ def _other_areas(dataset: Dataset, record: Record, pixels: NDArray[np.int64]) ->
             "other-area",
             "warning",
             mask.path,
-            f"shows {plural(int(pixels[worst]), 'pixel')} of {dataset.classes.names[worst]}, but the areas of its segments in "
-            f"the JSON file are {stated[worst]:.0f} together",
+            f"shows {plural(int(pixels[worst]), 'pixel')} of {dataset.classes.names[worst]}, but the areas of its "
+            f"segments in the JSON file are {stated[worst]:.0f} together",
             "check that both belong to the same image, and export them again together; if the images were resized "
             "since, nothing is wrong",
         )

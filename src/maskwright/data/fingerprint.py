@@ -149,6 +149,7 @@ def _class_stats(
             objects=round(object_factor * seen.objects[index].sizes.count),
             size=seen.objects[index].sizes.spread(),
             thickness=seen.objects[index].thickness.spread(),
+            annotated=index in seen.instances.classes,
         )
         for index, name in enumerate(dataset.classes.names)
     )

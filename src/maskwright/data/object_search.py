@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.core.records import ID_KINDS, EdgeFiles, MaskEdges, MaskFile
+from maskwright.core.records import EdgeFiles, MaskEdges, MaskFile
 from maskwright.data import edge_statistics
 from maskwright.data.instance_statistics import measured
 from maskwright.data.labels import read_edges, read_objects
@@ -39,7 +39,7 @@ class Found(NamedTuple):
 
 
 def search(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> Found:
-    """Return the annotated objects if the format has them, and the regions of all other classes of the label map.
+    """Return the annotated objects if the format has them, and the regions of the classes without objects.
 
     Regions take some 30 bytes a pixel to measure: of a large image only a random piece is searched.
 
@@ -58,7 +58,8 @@ def search(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> Found:
         instances = measured(found, size, annotation)
         if record.objects is not None and record.annotation is not None:
             instances = replace(instances, agreement=compared(found, label, dataset.classes, record.objects.path))
-    if isinstance(record.annotation, MaskFile) and record.annotation.kind not in ID_KINDS:
-        return Found(regions(part), part.size / label.size, instances)
+    elif isinstance(record.annotation, MaskFile):
+        return Found(regions(part), part.size / label.size)
     known = annotated(entry for entry in found if not entry.crowd)
-    return Found({**regions(part, known), **known}, 1.0, instances)
+    things = {entry.index for entry in found} | (dataset.classes.things or frozenset())
+    return Found({**regions(part, things), **known}, 1.0, instances)

@@ -79,7 +79,7 @@ class ClassFact:
     share: str
     bar: Svg
     images: tuple[str, ...]
-    objects: str
+    objects: str | None
     size: str | None
     thickness: str | None
 
@@ -174,7 +174,8 @@ def class_facts(fingerprint: Fingerprint, classes: Classes) -> list[ClassFact]:
     """Return one row a class, in the order of the classes."""
     most = max((stats.share for stats in fingerprint.class_stats), default=1.0)
     splits = split_names(fingerprint)
-    return [_class_fact(stats, css(classes, k), splits, most) for k, stats in enumerate(fingerprint.class_stats)]
+    shown = zip(fingerprint.class_stats, fingerprint.shown_objects, strict=True)
+    return [_class_fact(stats, css(classes, k), splits, most, objects=seen) for k, (stats, seen) in enumerate(shown)]
 
 
 def fault_groups(faults: Sequence[Fault], root: str) -> list[FaultGroup]:
@@ -200,7 +201,7 @@ def _fault_group(kind: str, severity: str, found: list[Fault], root: str) -> Fau
     return FaultGroup(kind, severity, first, sum(map(len, groups[FAULTS_A_KIND:])), common)
 
 
-def _class_fact(stats: ClassStats, color: str, splits: list[str], most: float) -> ClassFact:
+def _class_fact(stats: ClassStats, color: str, splits: list[str], most: float, *, objects: bool) -> ClassFact:
     part = share(stats.share)
     return ClassFact(
         name=stats.name,
@@ -208,9 +209,9 @@ def _class_fact(stats: ClassStats, color: str, splits: list[str], most: float) -
         share=part,
         bar=share_bar(stats.share, most=most, title=f"{stats.name}: {part} of the labelled pixels"),
         images=tuple(count(stats.images.get(split, 0)) for split in splits),
-        objects=count(stats.objects),
-        size=_spread(stats.size),
-        thickness=_spread(stats.thickness),
+        objects=count(stats.objects) if objects else None,
+        size=_spread(stats.size) if objects else None,
+        thickness=_spread(stats.thickness) if objects else None,
     )
 
 
