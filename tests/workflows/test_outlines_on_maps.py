@@ -153,6 +153,8 @@ def test_objects_lie_where_the_map_does(tmp_path: Path, pixels: np.ndarray) -> N
     with tifffile.TiffFile(tmp_path / "a.instances") as ids:
         assert georeference(ids.pages[0]) == place
     ((name, size, (((outer,)),), system),) = features(tmp_path / "a.gpkg")
+    with closing(sqlite3.connect(tmp_path / "a.gpkg")) as base:
+        assert base.execute("SELECT fid, id, class_index FROM outlines").fetchall() == [(1, 1, 2)]
     assert (name, size, system) == ("Käfer", 50, 32633)
     assert outer.max(0).tolist() == [500002.5, 5299985.0]
     (feature,) = json.loads((tmp_path / "a.geojson").read_text(encoding="utf-8"))["features"]

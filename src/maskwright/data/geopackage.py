@@ -50,13 +50,15 @@ _TABLES = (
     "geometry_type_name TEXT NOT NULL, srs_id INTEGER NOT NULL, z TINYINT NOT NULL, m TINYINT NOT NULL, "
     "PRIMARY KEY (table_name, column_name), FOREIGN KEY (table_name) REFERENCES gpkg_contents(table_name), "
     "FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys(srs_id))",
-    f"CREATE TABLE {LAYER} (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom MULTIPOLYGON, class TEXT, "
-    "class_index INTEGER, pixels INTEGER, score DOUBLE, risk DOUBLE)",
+    f"CREATE TABLE {LAYER} (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom MULTIPOLYGON, id INTEGER, "
+    "class TEXT, class_index INTEGER, pixels INTEGER, score DOUBLE, risk DOUBLE)",
 )
 
 
 def write_geopackage(path: Path, features: Iterable[Feature], classes: Classes, place: Georeference | None) -> None:
-    """Write features as one layer of multipolygons with class, size in pixels, score and risk.
+    """Write features as one layer of multipolygons with number, class, size in pixels, score and risk.
+
+    The number, from 1, is a column of its own, since many programs do not show the primary key.
 
     Args:
         path: of the file.
@@ -78,8 +80,11 @@ def write_geopackage(path: Path, features: Iterable[Feature], classes: Classes, 
         base.executemany("INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, ?)", _systems(epsg))
         bounds = _Bounds()
         base.executemany(
-            f"INSERT INTO {LAYER} (geom, class, class_index, pixels, score, risk) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608
-            (_row(feature, classes, place, system, bounds) for feature in features),
+            f"INSERT INTO {LAYER} (id, geom, class, class_index, pixels, score, risk) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            (
+                (number, *_row(feature, classes, place, system, bounds))
+                for number, feature in enumerate(features, start=1)
+            ),
         )
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
         contents = (LAYER, "features", LAYER, MARK, now, *bounds.values(), system)
