@@ -14,6 +14,7 @@ from tests.data.layouts import photo
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.formats import read_dataset
+from maskwright.data.survey import survey
 from maskwright.ops import rle
 
 SIZE = (40, 60)
@@ -55,6 +56,15 @@ def test_run_lengths_along_rows_are_refused_and_the_cure_works(tmp_path, compres
     with pytest.raises(MaskwrightError, match=rf"{words} of COCO follow columns: write the runs again, column by"):
         faults(tmp_path, code("C"))
     assert faults(tmp_path, code("F")) == []
+
+
+def test_a_code_of_another_size_is_reported_once(tmp_path):
+    larger = {"size": [2 * SIZE[0], 2 * SIZE[1]], "counts": [2 * SIZE[0] * 50 + 10, 20, 4 * SIZE[0] * SIZE[1]]}
+    larger["counts"][2] -= sum(larger["counts"][:2])
+    assert faults(tmp_path, larger) == []
+    (found,) = (fault for fault in survey(read_dataset(tmp_path)).dataset.faults if fault.severity == "error")
+    assert (found.kind, found.path.name) == ("size-mismatch", "a.png")
+    assert found.message == "a.png has a run-length code of 120x80 pixels in instances.json, but is 60x40"
 
 
 EXCHANGED = [[side for x, y in zip(corners(BOX)[::2], corners(BOX)[1::2], strict=True) for side in (y, x)]]

@@ -160,8 +160,8 @@ def _from_rle(rle: dict[str, Any], path: Path, size: tuple[int, int], image: Ima
     if (height, width) != size:
         raise DecodeError(
             "size-mismatch",
-            ImageRef(path),
-            f"holds a run-length code of {width}x{height} pixels for {image.name}, which is {size[1]}x{size[0]}",
+            image,
+            f"has a run-length code of {width}x{height} pixels in {path.name}, but is {size[1]}x{size[0]}",
             "write the size of codes as [height, width], and their runs column by column"
             if (width, height) == size
             else "export the annotations of this image again, or use the image that was annotated",

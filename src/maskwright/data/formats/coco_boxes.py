@@ -32,13 +32,17 @@ def box_told(values: object) -> Box | None:
     return (left, top, left + width, top + height) if width > 0 and height > 0 else None
 
 
-def box_faults(path: Path, entries: Sequence[dict[str, Any]], objects: Sequence[Drawing]) -> Iterable[Fault]:
+def box_faults(
+    path: Path, entries: Sequence[dict[str, Any]], objects: Sequence[Drawing], sizes: Sequence[tuple[int, int] | None]
+) -> Iterable[Fault]:
     """Warn of objects whose outline lies elsewhere than their box; corners instead of width and height are no harm.
 
     Args:
         path: the file.
         entries: its annotations.
         objects: what was read of each.
+        sizes: (height, width) of the image of each, as the file tells it. A run-length code of another size is no
+            matter of boxes: it is reported when it is painted.
 
     Raises:
         MaskwrightError: most run-length codes fit their boxes only if their runs follow rows, or most polygons only
@@ -50,6 +54,8 @@ def box_faults(path: Path, entries: Sequence[dict[str, Any]], objects: Sequence[
     wrong = [(values, drawing, box) for values, drawing, box in both if not _fits(values, box)]
     _require_columns(path, both, wrong)
     _require_unexchanged(path, both, wrong)
+    resized = {id(drawing) for drawing, size in zip(objects, sizes, strict=True) if _of_another_size(drawing, size)}
+    wrong = [entry for entry in wrong if id(entry[1]) not in resized]
     if wrong:
         values, drawing, (left, top, right, bottom) = wrong[0]
         where = f"{drawing.name}, with x from {left:g} to {right:g}, y from {top:g} to {bottom:g}, but bbox {values}"
@@ -94,6 +100,10 @@ def _fits_along_rows(told: Sequence[float], drawing: Drawing) -> bool:
     assert drawing.rle is not None
     box = rle_codes.box(rle_codes.transposed(drawing.rle))
     return box is not None and _fits(told, _exchanged(box))
+
+
+def _of_another_size(drawing: Drawing, size: tuple[int, int] | None) -> bool:
+    return drawing.rle is not None and size is not None and drawing.rle["size"] != list(size)
 
 
 def _drawn_box(drawing: Drawing) -> Box | None:

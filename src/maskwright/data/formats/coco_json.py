@@ -56,7 +56,9 @@ def load(path: Path, *, keep_crowds: bool = False) -> CocoAnnotations:
     _require_outlines(file)
     _require_unshifted(file)
     file.faults += [*_incomplete(file, listed["images"]), *_twins(file), *_strays(file)]
-    file.faults += box_faults(path, listed["annotations"], objects)
+    known = {image.id: image.size for image in file.images}
+    sizes = [known.get(key_of(entry.get("image_id"))) for entry in listed["annotations"]]
+    file.faults += box_faults(path, listed["annotations"], objects, sizes)
     require_columns(path, objects)
     file.faults += _repeated(path, listed["annotations"])
     if keep_crowds:
