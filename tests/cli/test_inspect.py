@@ -89,7 +89,7 @@ def test_faults_come_with_file_and_cure(stand_in, fingerprint, fault, capsys: py
     assert "error, unpaired: images/0007.png: the image has no mask. Cure: add masks/0007.png or remove" in out
     assert out.count("warning, jpeg-mask") == SHOWN_OF_A_KIND
     assert "and 7 more of this kind" in out
-    assert "Training is possible, with 3 images; 1 file is left out because of a fault of severity error." in out
+    assert "Training is possible, with 3 images; what 1 fault of severity error concerns is left out." in out
     assert "groups 2, each kept in one split where possible" in out
     assert "near-duplicates 4 images" in out
 

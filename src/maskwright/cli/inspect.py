@@ -26,7 +26,7 @@ from maskwright.cli.options import (
 from maskwright.cli.tables import Column, number, pairs, percent, table
 from maskwright.cli.terminal import Terminal
 from maskwright.core.like_faults import like_faults
-from maskwright.core.text import listing, plural
+from maskwright.core.text import agree, listing, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -256,9 +256,8 @@ def _verdict(fingerprint: Fingerprint) -> RenderableType:
 
     errors = sum(fault.severity == "error" for fault in fingerprint.faults)
     if fingerprint.trainable:
-        one = "1 file is left out because of a fault of severity error"
-        several = f"files with {errors} faults of severity error are left out"
-        left_out = "" if not errors else f"; {one if errors == 1 else several}"
+        said = f"; what {plural(errors, 'fault')} of severity error {agree(errors, 'concerns', 'concern')} is left out"
+        left_out = said if errors else ""
         return Text(
             f"\nTraining is possible, with {plural(fingerprint.images, 'image')}{left_out}.", style="bold green"
         )
