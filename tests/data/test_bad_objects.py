@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +60,7 @@ def told(dataset: Dataset, *words: str) -> None:
 def test_outside_the_image(tmp_path):
     beyond = [40, 4, 50, 4, 50, 10]
     dataset = make(tmp_path, {"segmentation": [beyond]}, {"segmentation": [SQUARE]})
-    told(dataset, "1 object outside the image, not painted", "move them into the image")
+    told(dataset, "1 object outside the image, not painted", "move each into the image")
     assert areas(dataset) == [36]
     across = [-1, 4, 3, 4, 3, 10, -1, 10]
     dataset = make(tmp_path, {"segmentation": [across]})
@@ -69,13 +70,23 @@ def test_outside_the_image(tmp_path):
 def test_an_outline_between_the_middles_of_pixels(tmp_path):
     tiny, pixel = [2.1, 2.1, 2.4, 2.1, 2.4, 2.4], [15, 15, 16, 15, 16, 16, 15, 16]
     dataset = make(tmp_path, {"segmentation": [tiny]}, {"segmentation": [SQUARE]}, {"segmentation": [pixel]})
-    told(dataset, "1 object without the middle of a pixel inside, not painted, id 1", "enlarge them, or remove them")
+    told(dataset, "1 object without the middle of a pixel inside, not painted, id 1", "enlarge each, or remove it")
     assert sorted(areas(dataset)) == [1, 36]
+
+
+@pytest.mark.parametrize("last", [math.nan, math.inf, "ten", None, ...], ids=["nan", "inf", "word", "null", "odd"])
+def test_an_outline_that_is_no_list_of_pairs_of_numbers(tmp_path, last):
+    garbled = SQUARE[:-1] if last is ... else [*SQUARE[:-1], last]
+    dataset = make(
+        tmp_path, {"segmentation": [garbled], "bbox": [4, 4, 6, 6]}, {"segmentation": [[20, 4, 25, 4, 25, 9]]}
+    )
+    told(dataset, "1 object with an outline that is no list of pairs of numbers, ignored in the box", "id 1")
+    assert label(dataset)[6, 6] == IGNORE
 
 
 def test_two_points(tmp_path):
     dataset = make(tmp_path, {"segmentation": [[4, 4, 10, 8]]}, {"segmentation": [SQUARE]})
-    told(dataset, "without an outline that encloses an area, ignored in the box", "draw them again, or remove them")
+    told(dataset, "without an outline that encloses an area, ignored in the box", "draw each again, or remove it")
     assert areas(dataset) == [36]
     assert (label(dataset) == IGNORE).sum() == 0  # the square covers the box of the line
     with pytest.raises(MaskwrightError, match="none encloses an area"):
@@ -99,7 +110,7 @@ def test_crossings_by_hand():
 def test_an_outline_that_crosses_itself(tmp_path, area):
     bow = [4, 4, 14, 14, 14, 4, 4, 14]
     dataset = make(tmp_path, {"segmentation": [bow]} | area, {"segmentation": [[20, 2, 26, 2, 26, 8]]})
-    told(dataset, "with an outline that crosses itself", "id 1", "draw them again without crossings")
+    told(dataset, "with an outline that crosses itself", "id 1", "draw each again without crossings")
     judge = rle.decode(coco.merge(coco.frPyObjects([bow], *SIZE)))
     assert sorted(areas(dataset)) == [15, judge.sum()]
     np.testing.assert_array_equal(label(dataset)[:, :16] == 1, judge[:, :16] == 1)
@@ -172,7 +183,7 @@ def test_an_object_that_is_drawn_twice(tmp_path):
     other = {"segmentation": [[5, 5, 11, 5, 11, 11, 5, 11]], "category_id": 90}
     copies = {"segmentation": [SQUARE]}
     dataset = make(tmp_path, copies, other, copies)
-    told(dataset, "1 object drawn twice in exactly the same way, counted once", "remove the copies")
+    told(dataset, "1 object drawn twice in exactly the same way, counted once", "keep one of each")
     assert areas(dataset) == [36, 36]
     assert (label(dataset) == 1).sum() == 36  # as before, the last copy covers the other object
     assert len(make(tmp_path, copies, copies | {"category_id": 90}).faults) == 0
@@ -228,8 +239,8 @@ def test_run_lengths(tmp_path, compressed):
     assert (entry.top, entry.left, entry.area) == (3, 4, 6 * 16 - 4)
     np.testing.assert_array_equal(entry.mask, mask[3:9, 4:20])
     for wrong, words in (
-        (mask[:15], r"of 30x15 pixels for a\.jpg, which is 30x20: export the annotations of this image again"),
-        (mask.T, r"of 20x30 pixels for a\.jpg, which is 30x20: write the size of codes as \[height, width\]"),
+        (mask[:15], r"of 30x15 pixels in instances\.json, but is 30x20: export the annotations of this image again"),
+        (mask.T, r"of 20x30 pixels in instances\.json, but is 30x20: write the size of codes as \[height, width\]"),
     ):
         dataset = make(tmp_path, {"segmentation": code(wrong, compressed=compressed)})
         with pytest.raises(DecodeError, match=words) as caught:

@@ -190,7 +190,7 @@ class InstanceMeter:
             dots = self._dots
             are = f"{plural(dots.count, 'object')} {agree(dots.count, 'is', 'are')}"
             message = f"{are} one pixel large{dots.example}"
-            cure = "if they are slips of the annotation, erase them: each counts as an object"
+            cure = "erase each that is a slip of the annotation: it counts as an object"
             yield Fault("one-pixel-object", "note", self._dots.first, message, cure)
         if self._parted.first is not None:
             yield self._parted_fault(self._parted.first)

@@ -13,6 +13,7 @@ from maskwright.data.formats.outlines.checked import stated_area
 from maskwright.data.formats.outlines.shapes import (
     Drawing,
     Ring,
+    are_points,
     box_around,
     box_of,
     box_over,
@@ -170,7 +171,8 @@ def _drawing(label: str | int | None, entry: dict[str, Any]) -> Drawing:
         or box_around(value for part in parts for value in part)
     )
     shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
-    return shape._replace(kind="flat" if any(parts) else "box", incomplete=0 < len(polygons) < len(parts))
+    kind = "box" if not any(parts) else "flat" if all(map(are_points, parts)) else "garbled"
+    return shape._replace(kind=kind, incomplete=0 < len(polygons) < len(parts))
 
 
 def _parts(drawn: object) -> list[list[Any]]:

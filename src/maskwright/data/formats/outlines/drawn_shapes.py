@@ -28,28 +28,32 @@ if TYPE_CHECKING:
 _SIZE_CHECKS = 200
 # So many outlines are searched for crossings, but none with more corners: the time grows with their square.
 _MOST_SEARCHED, _MOST_NUMBERS = 2000, 2000
-_REDRAW = "draw them again, or remove them"
+_REDRAW = "draw each again, or remove it"
 PROBLEMS = {
     "flat": ("without an outline that encloses an area, ignored in the box", _REDRAW),
-    "box": ("drawn as a box without an outline, ignored in the box", "draw the outlines, or remove the boxes"),
-    "line": ("drawn as a line or points, without an area, ignored in the box", "draw areas, or remove them"),
+    "garbled": (
+        "with an outline that is no list of pairs of numbers, ignored in the box",
+        "correct the numbers (x0, y0, x1, y1, ...), or draw each again",
+    ),
+    "box": ("drawn as a box without an outline, ignored in the box", "draw an outline for each, or remove the box"),
+    "line": ("drawn as a line or points, without an area, ignored in the box", "draw an area for each, or remove it"),
     "unknown": (
         "drawn as a shape of an unknown kind, ignored in the box",
-        "draw them as polygons, or remove them",
+        "draw each as a polygon, or remove it",
     ),
-    "unnamed": ("without a class, or with several, ignored in the outline", "give each of them one class"),
+    "unnamed": ("without a class, or with several, ignored in the outline", "give each one class"),
     "part": ("with a part that encloses no area and is not painted", _REDRAW),
     "crossed": (
         "with an outline that crosses itself, painted without what it goes around twice",
-        "draw them again without crossings",
+        "draw each again without crossings",
     ),
-    "twice": ("drawn twice in exactly the same way, counted once", "remove the copies"),
+    "twice": ("drawn twice in exactly the same way, counted once", "keep one of each"),
     "beyond": (
         "reaching far beyond the image, cut off at its edge",
-        "if they were drawn on an image of another size, export them again",
+        "if the image had another size when it was annotated, export the annotations again",
     ),
-    "tiny": ("without the middle of a pixel inside, not painted", "enlarge them, or remove them"),
-    "outside": ("outside the image, not painted", "move them into the image, or remove them"),
+    "tiny": ("without the middle of a pixel inside, not painted", "enlarge each, or remove it"),
+    "outside": ("outside the image, not painted", "move each into the image, or remove it"),
 }
 """Why an object cannot be painted: what is done with such objects, and the cure."""
 
@@ -93,7 +97,8 @@ def lost(entry: DrawnImage) -> Fault | None:
     if shape is None:
         return None
     message = f"{entry.source.name} holds an object on {entry.image.name} ({_called(shape)}) without outline and box"
-    return Fault("bad-outline", "error", entry.source, f"{message}, which may be anywhere", _REDRAW)
+    cure = "draw it again, or remove it"
+    return Fault("bad-outline", "error", entry.source, f"{message}, which may be anywhere", cure)
 
 
 def shapes_of(entry: DrawnImage, known: Mapping[Any, int], tally: Tally) -> tuple[Shape, ...]:

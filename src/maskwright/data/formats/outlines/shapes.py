@@ -106,6 +106,14 @@ def ring(values: Any) -> Ring | None:
     return numbers if all(map(_is_place, numbers)) else None
 
 
+def are_points(values: Sequence[Any]) -> bool:
+    """Tell whether a flat list holds pairs of numbers that are places."""
+    try:
+        return len(values) % 2 == 0 and all(_is_place(float(value)) for value in values)
+    except (TypeError, ValueError):
+        return False
+
+
 def _is_place(number: float) -> bool:
     """Tell whether a coordinate is finite, and near enough to compute areas with it."""
     return abs(number) <= _FARTHEST
