@@ -201,8 +201,8 @@ def _classes(fingerprint: Fingerprint, width: int) -> RenderableType:
                 for split in splits
             ),
             Column("objects", [str(entry.objects) if entry else "-" for entry in shown], rank=1),
-            Column("size px", [_spread(entry and entry.size) for entry in shown], rank=2),
-            Column("thickness px", [_spread(entry and entry.thickness) for entry in shown], rank=4),
+            Column("size px", [_spread(entry.size if entry else None) for entry in shown], rank=2),
+            Column("thickness px", [_spread(entry.thickness if entry else None) for entry in shown], rank=4),
         ],
         width,
     )
