@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from maskwright.inference.streaming.joining import joined
 from maskwright.inference.streaming.layers import Pointwise
 from maskwright.inference.streaming.recording import Operation, UnfitError, recorded
 from maskwright.inference.streaming.rules import layer_of
@@ -27,12 +28,14 @@ class Step:
         inputs: numbers of the results that it reads; 0 is the image.
         layer: computes it.
         weight: values of a row of the result for each column of the image.
+        inside: of a row of the map that a joined step makes on the way.
     """
 
     number: int
     inputs: tuple[int, ...]
     layer: Layer
     weight: float
+    inside: float = 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ class RowNetwork:
                 same[operation.number] = inputs[0]
             else:
                 steps.append(Step(operation.number, inputs, layer, _weight(operation.shape, image.shape[3])))
-        found = cls(tuple(_safe(steps)), same.get(result, result))
+        last = same.get(result, result)
+        found = cls(tuple(joined(_safe(steps), last, shapes)), last)
         if maps.shape[2:] != image.shape[2:]:
             raise UnfitError("its maps have another size than its input")
         return found, maps
