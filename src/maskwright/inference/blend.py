@@ -7,6 +7,7 @@ working resolution to that of the image.
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -84,6 +85,14 @@ class Scaling:
         """Return how many target points depend only on the first `finished` source points."""
         return int(np.searchsorted(self._high, finished))
 
+    def part(self, offset: int, target: range) -> Scaling:
+        """Return the interpolation of some target points from the source points from `offset` on."""
+        found = copy.copy(self)
+        chosen = slice(target.start, target.stop)
+        found._low, found._high = self._low[chosen] - offset, self._high[chosen] - offset
+        found._share = self._share[chosen]
+        return found
+
     def apply(self, values: Tensor, dim: int, offset: int, target: slice) -> Tensor:
         """Interpolate.
 
@@ -106,12 +115,28 @@ class Scaling:
 
 
 class Enlarge:
-    """Resizes blocks from the working resolution to that of the image, without seams between them."""
+    """Resizes blocks from the working resolution to that of the image, without seams between them.
 
-    def __init__(self, working: tuple[int, int], size: tuple[int, int]) -> None:
+    Args:
+        working: (height, width) of the blocks, all together.
+        size: (height, width) of the image.
+        columns: part of the working resolution whose columns are wanted; None for all.
+
+    Attributes:
+        needed: columns of the working resolution that blocks must cover for them; places of blocks are counted there.
+        covered: columns of the image that they become.
+    """
+
+    def __init__(self, working: tuple[int, int], size: tuple[int, int], columns: range | None = None) -> None:
         self._same = working == size
-        self._width = working[1]
-        self._down, self._across = (Scaling(*sides) for sides in zip(working, size, strict=True))
+        wanted = range(working[1]) if columns is None else columns
+        self._down, across = (Scaling(*sides) for sides in zip(working, size, strict=True))
+        self.needed, self.covered = wanted, wanted
+        if not self._same:
+            self.needed = range(max(wanted.start - 1, 0), wanted.stop)
+            self.covered = range(across.ready(wanted.start), across.ready(wanted.stop))
+        self._across = across.part(self.needed.start, self.covered)
+        self._width = len(self.needed)
         self._above: Tensor | None = None
         self._foot: Tensor | None = None
         self._left: Tensor | None = None
@@ -127,7 +152,7 @@ class Enlarge:
         """
         bottom, right = top + block.shape[1], left + block.shape[2]
         if self._same:
-            yield Block(slice(top, bottom), slice(left, right), block)
+            yield Block(slice(top, bottom), slice(left + self.covered.start, right + self.covered.start), block)
             return
         block = self._joined(top, left, block)
         columns = slice(self._across.ready(left), self._across.ready(right))
@@ -136,7 +161,8 @@ class Enlarge:
         for start in range(first, last if columns.stop > columns.start else first, step):
             rows = slice(start, min(start + step, last))
             tall = self._down.apply(block, 1, max(top - 1, 0), rows)
-            yield Block(rows, columns, self._across.apply(tall, 2, max(left - 1, 0), columns))
+            place = slice(columns.start + self.covered.start, columns.stop + self.covered.start)
+            yield Block(rows, place, self._across.apply(tall, 2, max(left - 1, 0), columns))
 
     def _joined(self, top: int, left: int, block: Tensor) -> Tensor:
         """Join the row above and the column to the left, if there are any, to the block."""

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from maskwright.core.classes import Classes
     from maskwright.inference.engine import Engine
+    from maskwright.inference.streaming.panels import Panel
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
     from maskwright.ops.rows import RowSource, SlicedRows
@@ -260,7 +261,11 @@ class Predictor:
         assert whole is not None
         return whole
 
-    def blocks(self, image: NDArray[Any] | RowSource, start: int = 0) -> Iterator[Block]:
+    def panels(self, size: tuple[int, int]) -> list[range]:
+        """Return the columns of an image of `size` (height, width) that `blocks` gives one part after the other."""
+        return [range(size[1])] if self.by_rows is None else self.by_rows.covered(size, self.card.data)
+
+    def blocks(self, image: NDArray[Any] | RowSource, start: int = 0, panel: int | None = None) -> Iterator[Block]:
         """Yield the finished maps of the image in pieces that cover it once, NaN where the image has no data.
 
         Args:
@@ -268,6 +273,7 @@ class Predictor:
                 are held at a time, and the next one is read while the network works.
             start: first row that is wanted. The blocks are those that a call from the top yields, but for a network
                 that emits objects, whose blocks always start at the top.
+            panel: the only one of `panels` whose columns are wanted; None for all.
 
         Raises:
             MaskwrightError: channels or values that the model was not trained for.
@@ -275,21 +281,25 @@ class Predictor:
         if self.postprocessor is not None:
             yield from postprocessed_blocks(self._blocks, image, self.card, self.postprocessor, start)
             return
-        source = PreparedImage(image, self.card.data)
-        for block in self._found(source, start):
-            yield blanked(block, source.gone)
+        if self.by_rows is not None:
+            parts = self.by_rows.sources(image, self.card.data, panel)
+        else:
+            parts = iter([(None, PreparedImage(image, self.card.data))])
+        for part, source in parts:
+            for block in self._found(source, start, part):
+                yield blanked(block, source.gone)
 
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
         """Yield what the network says, with the card's decoding applied."""
         return self._found(PreparedImage(image, self.card.data), 0)
 
-    def _found(self, source: PreparedImage, start: int) -> Iterator[Block]:
+    def _found(self, source: PreparedImage, start: int, panel: Panel | None = None) -> Iterator[Block]:
         if emits_objects(self.card.channels):
             yield from object_blocks(source, self.engine, self.card.predict, shares=self.task.shares)
             return
-        if self.by_rows is not None:
+        if self.by_rows is not None and panel is not None:
             rank = partial(self.task.ranked, decoding=self.card.decoding)
-            for block, ranked in streamed_blocks(source, self.by_rows, self.card.channels, rank, start):
+            for block, ranked in streamed_blocks(source, panel, self.by_rows, self.card.channels, rank, start):
                 yield block if ranked else replace(block, maps=self.task.adjust(block.maps, self.card.decoding))
             return
         for block in tiled_blocks(source, TileNetwork(self.engine, self.card, source.working), start):

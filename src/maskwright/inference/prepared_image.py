@@ -10,7 +10,7 @@ import numpy as np
 from maskwright.ops.images import prepare, resize_image, working_size_of
 from maskwright.ops.no_data import missing, no_data
 from maskwright.ops.resize_rows import ResizedRows
-from maskwright.ops.rows import as_rows
+from maskwright.ops.rows import as_rows, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,16 +34,28 @@ class PreparedImage:
         size: (height, width) of the image itself.
         working: (height, width) of what the network sees.
         on_demand: the image is read by rows, and is no array.
+
+    Args:
+        image: the image.
+        data: how it is prepared.
+        columns: of the working resolution that `rows` gives; None for all. At scale 1 no others are read.
     """
 
-    def __init__(self, image: NDArray[Any] | RowSource, data: DataPlan) -> None:
-        self._source = as_rows(image)
-        self._holes = Holes(self._source, no_data(image) if isinstance(image, np.ndarray) else None)
-        if not isinstance(image, np.ndarray):
-            self._source = self._holes
-        self.on_demand = not isinstance(image, np.ndarray)
-        self.size: tuple[int, int] = self._source.size
+    def __init__(self, image: NDArray[Any] | RowSource, data: DataPlan, columns: range | None = None) -> None:
+        self._source = whole = as_rows(image)
+        self.size: tuple[int, int] = whole.size
         self.working = working_size_of(self.size, data)
+        self._left, self._chosen = 0, slice(None)
+        if columns is not None and self.working == self.size:
+            self._source = columns_of(whole, columns)
+            self._left = columns.start
+        elif columns is not None:
+            self._chosen = slice(columns.start, columns.stop)
+        self.on_demand = not isinstance(image, np.ndarray)
+        if isinstance(image, np.ndarray):
+            self._left, self._holes = 0, Holes(whole, no_data(image))
+        else:
+            self._source = self._holes = Holes(self._source)
         self._points = data.unscaled()
         self._prepared = self._at_working_resolution(image, data)
 
@@ -53,14 +65,14 @@ class PreparedImage:
         Raises:
             MaskwrightError: channels or values that the plan does not fit.
         """
-        return self._prepared(start, stop)
+        return self._prepared(start, stop)[:, self._chosen]
 
     def gone(self, rows: slice, columns: slice) -> NDArray[np.bool_] | None:
         """Return which pixels of a part of the image have no data; None if all have some.
 
         Of an image that is read by rows, only what `rows` has needed and `finished` has not let go is known.
         """
-        return self._holes.within(rows, columns)
+        return self._holes.within(rows, slice(columns.start - self._left, columns.stop - self._left))
 
     def finished(self, row: int) -> None:
         """Say that the pixels above a row of the image are not asked for any more."""

@@ -1,13 +1,14 @@
-"""An image through a network of convolutions by rows, full width, with nothing computed twice. Knows no file, no task.
+"""An image through a network of convolutions by rows, with nothing computed twice. Knows no file and no task.
 
-What comes out is what the network makes of the whole image in one pass, however high the image is: see `streaming`.
+What comes out is what the network makes of the whole image in one pass, however large the image is: see `streaming`.
+Only where panels of columns meet are some columns computed twice.
 """
 
 from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,11 +17,15 @@ from maskwright.core.overlap import ahead
 from maskwright.inference.blend import Enlarge
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.maps import activated, rescaled
+from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streaming.network import RowNetwork
+from maskwright.inference.streaming.panels import cut
 from maskwright.inference.streaming.recording import UnfitError
 from maskwright.inference.streaming.schedule import Schedule
 from maskwright.inference.streaming.stream import Stream
 from maskwright.models.segmenter import Segmenter
+from maskwright.ops.images import working_size_of
+from maskwright.ops.rows import as_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,8 +34,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from maskwright.core.channels import Channels
+    from maskwright.core.plan import DataPlan
     from maskwright.inference.engine import Engine
-    from maskwright.inference.prepared_image import PreparedImage
+    from maskwright.inference.streaming.panels import Panel
+    from maskwright.ops.rows import RowSource
     from maskwright.tasks import Block
 
     Rank = Callable[[Tensor], Tensor | None]
@@ -39,8 +46,11 @@ TURN_PIXELS = 1 << 18
 """Pixels of a turn, unless one row of the coarsest level has more: more take more memory, fewer lose time to calls."""
 _SIDES = (96, 128)
 """Least height and width of the image that a network is recorded with."""
-_HELD_BYTES = 1 << 28
-"""Bytes of rows that the layers may keep: the work on the next ones takes some hundred megabytes more."""
+MOST_BYTES = 640 << 20
+"""Bytes of maps that are there at the same time; a wider image is cut into panels. Python, PyTorch, the rows that are
+read and written, and what the allocator keeps take some 700 MiB more: together less than 1.5 GB."""
+_WASTE = 1.5
+"""Columns that are computed for each that is wanted, at most."""
 _AHEAD = 2
 """Bands of rows that are read while the network works."""
 
@@ -77,22 +87,46 @@ class RowEngine:
         step = self._segmenter.backbone.fitted(1)
         return Schedule(self.network, height, max(TURN_PIXELS // width // step, 1) * step)
 
-    def check_width(self, size: tuple[int, int]) -> None:
-        """Refuse an image of `size` (height, width) whose rows take too much memory.
+    def panels(self, size: tuple[int, int]) -> list[Panel]:
+        """Return the fewest panels of columns of an image of `size` (height, width) that `MOST_BYTES` are enough for.
 
         Raises:
-            UnfitError: with the bytes.
+            UnfitError: none are, or most of the work would be on columns that are computed twice.
         """
-        held = self.schedule(size).held_bytes(size[1])
-        if held > _HELD_BYTES:
-            raise UnfitError(
-                f"its layers would keep {held >> 20} MiB of so wide an image, and {_HELD_BYTES >> 20} may be"
-            )
+        width, step = (self._segmenter.backbone.fitted(side) for side in (size[1], 1))
+        for count in range(1, width // step + 1):
+            panels = cut(self.network, width, count, step)
+            widest = max(len(panel.outer) for panel in panels)
+            if count > 1 and widest > _WASTE * min(len(panel.inner) for panel in panels):
+                break
+            most = self.schedule((size[0], widest)).most_bytes(widest)
+            if most <= MOST_BYTES:
+                return panels
+        raise UnfitError(f"its layers would take {most >> 20} MiB of memory, and {MOST_BYTES >> 20} may be")
 
-    def extended(self, source: PreparedImage) -> Callable[[int, int], NDArray[np.uint8]]:
-        """Return what gives rows (h, W, channels) of an image at a size that the network divides, as it extends it."""
+    def covered(self, size: tuple[int, int], data: DataPlan) -> list[range]:
+        """Return the columns of an image of `size` (height, width) that each panel gives."""
+        working = working_size_of(size, data)
+        return [Enlarge(working, size, panel.within(working[1]).inner).covered for panel in self.panels(working)]
+
+    def sources(
+        self, image: NDArray[Any] | RowSource, data: DataPlan, chosen: int | None
+    ) -> Iterator[tuple[Panel, PreparedImage]]:
+        """Yield the panels of an image, or the one of a number, each with the image that gives its columns."""
+        working = working_size_of(as_rows(image).size, data)
+        for number, panel in enumerate(self.panels(working)):
+            if chosen in {None, number}:
+                yield panel, PreparedImage(image, data, panel.within(working[1]).outer)
+
+    def extended(self, source: PreparedImage, outer: range) -> Callable[[int, int], NDArray[np.uint8]]:
+        """Return what gives rows (h, w, channels) of an image at a size that the network divides, as it extends it.
+
+        Args:
+            source: gives the columns `outer`, as far as the image has them.
+            outer: columns that are wanted, of the image at that size.
+        """
         height, width = source.working
-        columns = self._places(np.arange(self._segmenter.backbone.fitted(width)), width)
+        columns = self._places(np.arange(outer.start, outer.stop), width) - outer.start
 
         def rows(start: int, stop: int) -> NDArray[np.uint8]:
             places = self._places(np.arange(start, stop), height)
@@ -101,7 +135,7 @@ class RowEngine:
             found = source.rows(int(places.min()), int(places.max()) + 1)
             if stop > height:
                 found = found[places - places.min()]
-            return found if len(columns) == width else found[:, columns]
+            return found if outer.stop <= width else found[:, columns]
 
         return rows
 
@@ -133,30 +167,34 @@ class RowEngine:
 
 
 def streamed_blocks(
-    source: PreparedImage, engine: RowEngine, groups: Sequence[Channels], rank: Rank, start: int = 0
+    source: PreparedImage, panel: Panel, engine: RowEngine, groups: Sequence[Channels], rank: Rank, start: int = 0
 ) -> Iterator[tuple[Block, bool]]:
-    """Yield the finished maps of an image as bands of rows, from the row `start` of the image on, and whether ranked.
+    """Yield the finished maps of a panel as bands of rows, from the row `start` of the image on, and whether ranked.
 
     Args:
-        source: the image.
+        source: gives the columns of the panel.
+        panel: of the image, or all of it.
         engine: of the network.
         groups: of its channels.
         rank: raw maps (K, h, w) to values whose largest is that of the adjusted maps; or None if there are none, or
             none so simple. Where the image keeps its size they spare activation and adjustment.
         start: first row that is wanted; what comes is bit for bit what comes from the top.
     """
-    schedule, enlarge = engine.schedule(source.working), Enlarge(source.working, source.size)
-    tops = range(0, source.working[0], schedule.rows)
-    wanted = next(top for top in tops if enlarge.ready(min(top + schedule.rows, source.working[0])) > start)
+    height, width = source.working
+    schedule = engine.schedule((height, len(panel.outer)))
+    enlarge = Enlarge(source.working, source.size, panel.within(width).inner)
+    columns = slice(enlarge.needed.start - panel.outer.start, enlarge.needed.stop - panel.outer.start)
+    tops = range(0, height, schedule.rows)
+    wanted = next(top for top in tops if enlarge.ready(min(top + schedule.rows, height)) > start)
     first = max(wanted - schedule.rows, 0)  # enlarging needs the last row of the band before
-    for top, extended in engine.turns(schedule, schedule.begin(first), engine.extended(source)):
+    for top, extended in engine.turns(schedule, schedule.begin(first), engine.extended(source, panel.outer)):
         if top < first:
             continue
-        raw = extended[:, :, : source.working[0] - top, : source.working[1]]
+        raw = extended[:, :, : height - top, columns]
         ranked = rank(raw[0]) if source.working == source.size else None
         maps = activated(raw, groups)[0] if ranked is None else ranked
         for block in enlarge.push(top, 0, maps):
             if block.rows.start >= start:
                 whole = rescaled(block.maps, groups, source.working, source.size)
                 yield replace(block, maps=whole), ranked is not None
-        source.finished(enlarge.ready(min(top + schedule.rows, source.working[0])))
+        source.finished(enlarge.ready(min(top + schedule.rows, height)))

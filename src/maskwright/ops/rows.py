@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -61,6 +61,46 @@ class ArrayRows:
         """Return a view of rows start..stop."""
         part = self.array[start:stop]
         return part[:, :, None] if part.ndim == 2 else part
+
+
+@runtime_checkable
+class InParts(Protocol):
+    """An image by rows that spares the work on the columns that nobody wants."""
+
+    def part(self, columns: range) -> RowSource:
+        """Return some of the columns as an image."""
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnRows:
+    """Some columns of an image by rows, which gives all of them."""
+
+    source: RowSource
+    columns: range
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height, and number of the columns."""
+        return self.source.size[0], len(self.columns)
+
+    @property
+    def channels(self) -> int:
+        """Channels of every pixel."""
+        return self.source.channels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the rows."""
+        return self.source.dtype
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the columns of rows start..stop."""
+        return self.source.rows(start, stop)[:, self.columns.start : self.columns.stop]
+
+
+def columns_of(source: RowSource, columns: range) -> RowSource:
+    """Return some columns of an image that is read by rows as another one."""
+    return source.part(columns) if isinstance(source, InParts) else ColumnRows(source, columns)
 
 
 def as_rows(image: NDArray[Any] | RowSource) -> RowSource:

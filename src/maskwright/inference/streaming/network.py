@@ -45,10 +45,12 @@ class RowNetwork:
     Attributes:
         steps: see above.
         result: number of the last one.
+        channels: of the image.
     """
 
     steps: tuple[Step, ...]
     result: int
+    channels: int
 
     @classmethod
     def of(cls, network: Callable[[Tensor], Tensor], image: Tensor) -> tuple[RowNetwork, Tensor]:
@@ -77,7 +79,7 @@ class RowNetwork:
             else:
                 steps.append(Step(operation.number, inputs, layer, _weight(operation.shape, image.shape[3])))
         last = same.get(result, result)
-        found = cls(tuple(joined(_safe(steps), last, shapes)), last)
+        found = cls(tuple(joined(_safe(steps), last, shapes)), last, image.shape[1])
         if maps.shape[2:] != image.shape[2:]:
             raise UnfitError("its maps have another size than its input")
         return found, maps

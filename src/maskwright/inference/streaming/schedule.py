@@ -70,10 +70,26 @@ class Schedule:
                 rooms[place] = max(rooms[place], max(ends.get(place, 0), 0) - first)
         return rooms
 
-    def held_bytes(self, width: int) -> int:
-        """Return the bytes of all rows that are kept after a turn, at most, for an image of a width, in float32."""
-        weights = {step.number: step.weight for step in self.network.steps}
-        return int(sum(4 * width * weights.get(place, 3) * rows for place, rows in self.rooms().items()))
+    def most_bytes(self, width: int) -> int:
+        """Return the bytes of all maps that are there at the same time, at most, for a width of the image, in float32.
+
+        These are the rows that are kept, and in a turn the new ones of each map until the last step has read them. Each
+        step counts with its result, what it makes on the way, and a copy of the rows that it reads.
+        """
+        weights = {0: float(self.network.channels), **{step.number: step.weight for step in self.network.steps}}
+        last = {place: step.number for step in self.network.steps for place in step.inputs}
+        held = sum(weights[place] * rows for place, rows in self.rooms().items())
+        turn = (self.turns.start + self.turns.stop) // 2
+        before, after = self.ends(turn - 1), self.ends(turn)
+        new = {place: weights[place] * (after[place] - before[place]) for place in weights}
+        there = most = new[0]
+        for step in self.network.steps:
+            rows = step.layer.stop(after[step.number]) - step.layer.first(before[step.number])
+            read = sum(weights[place] for place in step.inputs) + step.inside
+            there += new[step.number]
+            most = max(most, there + read * rows)
+            there -= sum(new[place] for place in set(step.inputs) if last[place] == step.number)
+        return int(4 * width * (held + most))
 
     def begin(self, row: int) -> int:
         """Return the latest turn to begin with for the right result from a row on, the rows before it being wrong."""

@@ -1,7 +1,7 @@
 """The finished rows of a label map on disk, so that no image is too large, and none has to be begun again.
 
-A folder beside the result holds one compressed file for each band of rows, and what they belong to. A band is written
-whole or not at all, so whatever stops the process, the bands that are there are right.
+A folder beside the result holds one compressed file for each band of rows of each panel of columns, and what they
+belong to. A band is written whole or not at all, so whatever stops the process, the bands that are there are right.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from maskwright.core.files import write_bytes, write_error, write_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -23,16 +24,78 @@ if TYPE_CHECKING:
 _KEY = "prediction.txt"
 
 
+class PanelBands:
+    """Rows of some columns of a label map, from the top down to `end`.
+
+    Args:
+        folder: of the files.
+        number: of the panel.
+        columns: of the label map.
+
+    Attributes:
+        columns: see above.
+    """
+
+    def __init__(self, folder: Path, number: int, columns: range) -> None:
+        self._folder, self._number, self.columns = folder, number, columns
+        self._edges = [0]
+        self._last: tuple[int, NDArray[np.uint8]] | None = None
+        found = (file.stem.split("-") for file in folder.glob(f"{number:03d}-*.z"))
+        stops = {int(start): int(stop) for _, start, stop in found}
+        while self.end in stops:
+            self._edges.append(stops[self.end])
+
+    @property
+    def end(self) -> int:
+        """The first row that is not there."""
+        return self._edges[-1]
+
+    def put(self, labels: NDArray[np.uint8]) -> None:
+        """Add the next rows (h, w)."""
+        stop = self.end + len(labels)
+        write_bytes(self._path(self.end, stop), zlib.compress(labels.tobytes(), level=1))
+        self._edges.append(stop)
+
+    def copy(self, start: int, found: NDArray[np.uint8]) -> None:
+        """Copy rows from `start` on to an array (h, w); from the top to the bottom no band is read twice."""
+        stop = start + len(found)
+        place = int(np.searchsorted(self._edges, start, side="right")) - 1
+        for number in range(place, len(self._edges) - 1):
+            top = self._edges[number]
+            if top >= stop:
+                break
+            band = self._band(number)
+            first, last = max(start, top), min(stop, top + len(band))
+            found[first - start : last - start] = band[first - top : last - top]
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return how many pixels have each of the values 0..255."""
+        return sum(
+            (np.bincount(self._band(number).ravel(), minlength=256) for number in range(len(self._edges) - 1)),
+            np.zeros(256, np.int64),
+        )
+
+    def _band(self, number: int) -> NDArray[np.uint8]:
+        if self._last is None or self._last[0] != number:
+            content = zlib.decompress(self._path(*self._edges[number : number + 2]).read_bytes())
+            self._last = number, np.frombuffer(content, np.uint8).reshape(-1, len(self.columns))
+        return self._last[1]
+
+    def _path(self, start: int, stop: int) -> Path:
+        return self._folder / f"{self._number:03d}-{start:08d}-{stop:08d}.z"
+
+
 class LabelBands:
-    """Rows of a label map, from the top down to `end`; a `ops.rows.RowSource` of one channel.
+    """A label map as bands of rows; a `ops.rows.RowSource` of one channel as soon as all are there.
 
     Args:
         folder: of its own; what it holds for the same `key` is kept, and anything else of ours is removed.
         size: (height, width) of the image.
-        key: says which model predicts which image; see above.
+        key: says which model predicts which image in which panels; see above.
+        panels: columns that are computed one part after the other, from left to right.
 
     Attributes:
-        end: the first row that is not there.
+        panels: the rows of each.
 
     Raises:
         MaskwrightError: the folder cannot be written.
@@ -41,11 +104,8 @@ class LabelBands:
     channels = 1
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, folder: Path, size: tuple[int, int], key: str) -> None:
-        self.folder, self.size = folder, size
-        self.end = 0
-        self._starts: list[int] = []
-        self._last: tuple[int, NDArray[np.uint8]] | None = None
+    def __init__(self, folder: Path, size: tuple[int, int], key: str, panels: Sequence[range]) -> None:
+        self.size = size
         try:
             if not _has(folder / _KEY, key):
                 remove(folder)
@@ -53,50 +113,24 @@ class LabelBands:
                 write_text(folder / _KEY, key)
         except OSError as error:
             raise write_error(folder, error) from error
-        while (following := self._stop_of(self.end)) is not None:
-            self._starts.append(self.end)
-            self.end = following
+        self.panels = [PanelBands(folder, number, columns) for number, columns in enumerate(panels)]
 
-    def put(self, labels: NDArray[np.uint8]) -> None:
-        """Add the next rows (h, W)."""
-        stop = self.end + len(labels)
-        name = f"{self.end:08d}-{stop:08d}.z"
-        write_bytes(self.folder / name, zlib.compress(labels.tobytes(), level=1))
-        self._starts.append(self.end)
-        self.end = stop
+    @property
+    def done(self) -> float:
+        """Share of the pixels that are there."""
+        there = sum(panel.end * len(panel.columns) for panel in self.panels)
+        return there / (self.size[0] * self.size[1])
 
     def rows(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Return rows start..stop as (stop - start, W, 1); from the top to the bottom no band is read twice."""
+        """Return rows start..stop as (stop - start, W, 1)."""
         found = np.empty((stop - start, self.size[1]), np.uint8)
-        place = int(np.searchsorted(self._starts, start, side="right")) - 1
-        for number in range(place, len(self._starts)):
-            top = self._starts[number]
-            if top >= stop:
-                break
-            band = self._band(number)
-            first, last = max(start, top), min(stop, top + len(band))
-            found[first - start : last - start] = band[first - top : last - top]
+        for panel in self.panels:
+            panel.copy(start, found[:, panel.columns.start : panel.columns.stop])
         return found[..., None]
 
     def counts(self) -> NDArray[np.int64]:
         """Return how many pixels have each of the values 0..255."""
-        return sum(
-            (np.bincount(self._band(number).ravel(), minlength=256) for number in range(len(self._starts))),
-            np.zeros(256, np.int64),
-        )
-
-    def _band(self, number: int) -> NDArray[np.uint8]:
-        if self._last is None or self._last[0] != number:
-            start = self._starts[number]
-            stop = self._stop_of(start)
-            content = zlib.decompress((self.folder / f"{start:08d}-{stop:08d}.z").read_bytes())
-            self._last = number, np.frombuffer(content, np.uint8).reshape(-1, self.size[1])
-        return self._last[1]
-
-    def _stop_of(self, start: int) -> int | None:
-        """Return where the band that begins at a row ends; None without such a band."""
-        found = next(self.folder.glob(f"{start:08d}-*.z"), None)
-        return None if found is None else int(found.stem.partition("-")[2])
+        return sum((panel.counts() for panel in self.panels), np.zeros(256, np.int64))
 
 
 def remove(folder: Path) -> None:

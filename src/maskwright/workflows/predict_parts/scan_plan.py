@@ -73,14 +73,18 @@ class RowPlan(NamedTuple):
     """A scan that is predicted by rows (`inference.streamed`).
 
     Attributes:
+        panels: of columns that it is cut into, because all columns together would take too much memory.
         flip: the plan would average with the flipped image, if this one were not so large.
     """
 
+    panels: int
     flip: bool
 
     def describe(self) -> str:
         """Say it in a sentence."""
         said = "it is predicted by rows, without tiles: its labels are those of the whole image in one pass"
+        if self.panels > 1:
+            said += f", computed in {self.panels} panels of columns, which saves memory"
         if self.flip:
             said += ", not averaged with those of the flipped image, which would take more than twice the time (`flip`)"
         return said
@@ -129,11 +133,11 @@ def planned(predictor: Predictor, source: RowSource) -> tuple[Predictor, RowPlan
     else:
         try:
             by_rows = RowEngine(predictor.engine)
-            by_rows.check_width(prepared.working)
+            panels = len(by_rows.panels(prepared.working))
         except UnfitError as error:
             why = str(error)
         else:
-            return Predictor(predictor.engine, card, by_rows=by_rows), RowPlan(card.predict.flip)
+            return Predictor(predictor.engine, card, by_rows=by_rows), RowPlan(panels, card.predict.flip)
     if min(prepared.working) < 2 * side:
         return predictor, None
     row = 4 * total(card.channels) * prepared.working[1]

@@ -120,14 +120,15 @@ def predict_scan(
     height = source.size[0]
     try:
         tiled, plan = _planned(picture, predictor, source)
-        bands = LabelBands(parts, source.size, identity(tiled, picture.image, source))
+        bands = LabelBands(parts, source.size, identity(tiled, picture.image, source), tiled.panels(source.size))
         notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level)]
-        if bands.end:
-            notes.append(f"{picture.image}: the prediction goes on at row {bands.end:,} of {height:,}")
-        if bands.end < height:
-            blocks = usable(picture, tiled.blocks(source, bands.end))
-            with keep_freed_memory():  # each row of tiles, or turn, allocates the same
-                fill(bands, blocks, tiled.card.channels[0].count, lambda row: on_share(min(row / height, 0.999)))
+        if bands.done:
+            notes.append(f"{picture.image}: the prediction goes on after {bands.done:.0%} of it")
+        for number, panel in enumerate(bands.panels):
+            if panel.end < height:
+                blocks = usable(picture, tiled.blocks(source, panel.end, number))
+                with keep_freed_memory():  # each row of tiles, or turn, allocates the same
+                    fill(panel, blocks, tiled.card.channels[0].count, lambda _: on_share(min(bands.done, 0.999)))
         scale = scale or pixel_size(picture.image, level or 0)
         for path, writer in writers.items():
             assert writer.scan is not None

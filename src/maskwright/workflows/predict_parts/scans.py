@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from maskwright.inference import Predictor
     from maskwright.ops.rows import RowSource
     from maskwright.tasks import Block
-    from maskwright.workflows.predict_parts.bands import LabelBands
+    from maskwright.workflows.predict_parts.bands import PanelBands
 
 _WAITING = 2
 """Bands that may wait to be written."""
@@ -46,6 +46,7 @@ def identity(predictor: Predictor, image: ImageRef, source: RowSource) -> str:
             "network": hashlib.sha256(answer.tobytes()).hexdigest(),
             "card": card.model_dump(mode="json"),
             "by_rows": predictor.by_rows is not None,
+            "panels": [[columns.start, columns.stop] for columns in predictor.panels(source.size)],
             "postprocessor": None if follows is None else [follows.label, follows.describe()],
         },
         sort_keys=True,
@@ -53,32 +54,33 @@ def identity(predictor: Predictor, image: ImageRef, source: RowSource) -> str:
     )
 
 
-def fill(bands: LabelBands, blocks: Iterable[Block], classes: int, on_rows: Callable[[int], None]) -> None:
+def fill(bands: PanelBands, blocks: Iterable[Block], classes: int, on_rows: Callable[[int], None]) -> None:
     """Decide the blocks and put the rows that they complete into the bands.
 
     Args:
-        bands: of which some rows may be there.
+        bands: of a panel, of which some rows may be there.
         blocks: of the other rows, in the order of `Predictor.blocks`.
         classes: number of the maps that are of classes; they come first, and the strength of edges may follow.
         on_rows: called with the number of rows that are computed.
     """
     with Behind(bands.put, _WAITING) as writer:
-        for end, labels in _complete_rows(blocks, classes, bands.size[1], bands.end):
+        for end, labels in _complete_rows(blocks, classes, bands.columns, bands.end):
             writer.put(labels)
             on_rows(end)
 
 
 def _complete_rows(
-    blocks: Iterable[Block], classes: int, width: int, top: int
+    blocks: Iterable[Block], classes: int, columns: range, top: int
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Yield the labels (h, W) of rows as soon as blocks cover them, and the row after the last of them."""
+    """Yield the labels (h, w) of rows as soon as blocks cover their columns, and the row after the last of them."""
+    width, left = len(columns), columns.start
     held, covered = np.empty((0, width), np.uint8), 0
     for block in blocks:
         labels, _ = decide(block.maps[:classes])
         below = block.rows.stop - top
         if below > len(held):
             held = np.concatenate([held, np.empty((below - len(held), width), np.uint8)])
-        held[block.rows.start - top : below, block.columns] = labels
+        held[block.rows.start - top : below, block.columns.start - left : block.columns.stop - left] = labels
         covered += labels.size
         if covered == held.size:
             top += len(held)
