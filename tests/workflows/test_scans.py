@@ -49,12 +49,12 @@ from maskwright.workflows.predict_request import PredictRequest
 import torch
 torch.set_num_threads(1)
 scan_plan.SCAN_PIXELS = 1000
-put = bands.LabelBands.put
+put = bands.PanelBands.put
 def dying(self, labels):
     if self.end > 0:
         os.kill(os.getpid(), signal.SIGKILL)
     put(self, labels)
-bands.LabelBands.put = dying
+bands.PanelBands.put = dying
 predict(sys.argv[1], [sys.argv[2]], sys.argv[3], PredictRequest(["mask"]))
 """
 
@@ -266,22 +266,27 @@ def test_which_images_are_scans(tmp_path: Path, scan: Path, monkeypatch: pytest.
 
 def test_bands_by_hand(tmp_path: Path) -> None:
     labels = np.arange(100, dtype=np.uint8).reshape(10, 10)
-    bands = LabelBands(tmp_path / "parts", (10, 10), "key")
+    panels = [range(4), range(4, 10)]
+    bands = LabelBands(tmp_path / "parts", (10, 10), "key", panels)
     for rows in (labels[:3], labels[3:4], labels[4:]):
-        bands.put(rows)
-    again = LabelBands(tmp_path / "parts", (10, 10), "key")
+        bands.panels[0].put(rows[:, :4])
+    bands.panels[1].put(labels[:6, 4:])
+    assert bands.place() == "row 6 of 10, in panel 2"
+    assert bands.done == pytest.approx(0.76)
+    bands.panels[1].put(labels[6:, 4:])
+    again = LabelBands(tmp_path / "parts", (10, 10), "key", panels)
     for found in (bands, again):
-        assert found.end == 10
+        assert [panel.end for panel in found.panels] == [10, 10]
         np.testing.assert_array_equal(found.rows(0, 10)[..., 0], labels)
         np.testing.assert_array_equal(found.rows(2, 5)[..., 0], labels[2:5])
         np.testing.assert_array_equal(found.counts(), np.bincount(labels.ravel(), minlength=256))
-    assert LabelBands(tmp_path / "parts", (10, 10), "another").end == 0
+    assert LabelBands(tmp_path / "parts", (10, 10), "another", panels).done == 0
 
 
 def test_edges_beside_classes_are_no_class(tmp_path: Path) -> None:
-    bands = LabelBands(tmp_path / "parts", (1, 3), "key")
+    bands = LabelBands(tmp_path / "parts", (1, 3), "key", [range(3)])
     maps = torch.tensor([[[0.6, 0.3, 0.2]], [[0.4, 0.7, 0.8]], [[0.9, 0.9, 0.1]]])  # two classes, and edges
-    fill(bands, [Block(slice(0, 1), slice(0, 3), maps)], 2, lambda _row: None)
+    fill(bands.panels[0], [Block(slice(0, 1), slice(0, 3), maps)], 2, lambda _row: None)
     assert bands.rows(0, 1).ravel().tolist() == [0, 1, 1]
 
 
@@ -289,7 +294,7 @@ def test_a_folder_of_the_user_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts/mine.txt").write_text("mine")
     with pytest.raises(Exception, match="parts could not be written"):
-        LabelBands(tmp_path / "parts", (10, 10), "key")
+        LabelBands(tmp_path / "parts", (10, 10), "key", [range(10)])
     assert (tmp_path / "parts/mine.txt").read_text() == "mine"
 
 

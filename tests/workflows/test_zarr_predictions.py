@@ -167,18 +167,18 @@ def test_an_interrupted_scan(tmp_path: Path, pixels: np.ndarray, monkeypatch: py
     (tmp_path / "run").mkdir()
     bundle.save(tmp_path / "run/model.safetensors", models.create("swiftnet", classes=3), card())
     path = array(tmp_path / "x.zarr", pixels)
-    put = bands.LabelBands.put
+    put = bands.PanelBands.put
 
-    def dying(self: bands.LabelBands, labels: np.ndarray) -> None:
+    def dying(self: bands.PanelBands, labels: np.ndarray) -> None:
         if self.end > 0:
             raise KeyboardInterrupt
         put(self, labels)
 
-    monkeypatch.setattr(bands.LabelBands, "put", dying)
+    monkeypatch.setattr(bands.PanelBands, "put", dying)
     with pytest.raises(KeyboardInterrupt):
         predict(tmp_path / "run", [path], tmp_path / "out", PredictRequest(["zarr"]))
     assert not (tmp_path / "out/masks").exists()
-    monkeypatch.setattr(bands.LabelBands, "put", put)
+    monkeypatch.setattr(bands.PanelBands, "put", put)
     if change == "a chunk":
         chunk = path / "c/4/0/0"
         chunk.write_bytes((path / "c/3/0/0").read_bytes())

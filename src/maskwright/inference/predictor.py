@@ -281,11 +281,8 @@ class Predictor:
         if self.postprocessor is not None:
             yield from postprocessed_blocks(self._blocks, image, self.card, self.postprocessor, start)
             return
-        if self.by_rows is not None:
-            parts = self.by_rows.sources(image, self.card.data, panel)
-        else:
-            parts = iter([(None, PreparedImage(image, self.card.data))])
-        for part, source in parts:
+        whole = [(None, PreparedImage(image, self.card.data))] if self.by_rows is None else []
+        for part, source in whole or self.by_rows.sources(image, self.card.data, panel):
             for block in self._found(source, start, part):
                 yield blanked(block, source.gone)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.records import ImageRef
+    from maskwright.ops.rows import RowSource
 
 _RGB, _MIN_IS_BLACK, _JPEG = 2, 1, 7
 _LARGEST_SEGMENT = 1 << 28
@@ -69,12 +70,34 @@ class TiffRows:
         Raises:
             DecodeError: damaged, or compressed in a way that tifffile does not decode.
         """
-        gone = None if self._mask is None else self._mask.rows(start, stop)[..., 0] == 0
-        return whole_tiff.rows_image(self._tiff, self._pixels.rows(start, stop), gone)
+        return self.image(self._pixels, self._mask, start, stop)
+
+    def part(self, columns: range) -> RowSource:
+        """Return some columns as an image, for which no other tiles are decoded; it lives as long as this file."""
+        mask = None if self._mask is None else self._mask.part(columns)
+        return _Columns(self, columns, self._pixels.part(columns), mask)
+
+    def image(self, pixels: _Segments, mask: _Segments | None, start: int, stop: int) -> NDArray[Any]:
+        """Return rows of segments of this file."""
+        gone = None if mask is None else mask.rows(start, stop)[..., 0] == 0
+        return whole_tiff.rows_image(self._tiff, pixels.rows(start, stop), gone)
 
     def close(self) -> None:
         """Close the file."""
         self._tiff.__exit__()
+
+
+class _Columns:
+    """Some columns of a TIFF that is read by rows."""
+
+    def __init__(self, whole: TiffRows, columns: range, pixels: _Segments, mask: _Segments | None) -> None:
+        self._whole, self._pixels, self._mask = whole, pixels, mask
+        self.size = whole.size[0], len(columns)
+        self.channels, self.dtype = whole.channels, whole.dtype
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the columns of rows start..stop."""
+        return self._whole.image(self._pixels, self._mask, start, stop)
 
 
 def _levels(tiff: TiffImage) -> list[Any]:
@@ -116,10 +139,11 @@ def _check(tiff: TiffImage, page: Any) -> None:
 
 
 class _Segments:
-    """The tiles or strips of one page. The row of them that was decoded last is kept."""
+    """The tiles or strips of one page, or of some columns of it. The row of them that was decoded last is kept."""
 
-    def __init__(self, tiff: TiffImage, page: Any) -> None:
+    def __init__(self, tiff: TiffImage, page: Any, columns: range | None = None) -> None:
         self._tiff, self._page = tiff, page
+        self._columns = range(int(page.imagewidth)) if columns is None else columns
         self._width, self._height = int(page.imagewidth), int(page.imagelength)
         self._across = -(-self._width // page.tilewidth) if page.is_tiled else 1
         self._length = int(page.tilelength if page.is_tiled else min(page.rowsperstrip, page.imagelength))
@@ -128,19 +152,25 @@ class _Segments:
         self._dtype = np.dtype(page.dtype)
         self._kept: dict[int, NDArray[Any]] = {}
 
+    def part(self, columns: range) -> _Segments:
+        """Return some of the columns."""
+        return _Segments(self._tiff, self._page, columns)
+
     def rows(self, start: int, stop: int) -> NDArray[Any]:
-        """Return stored rows start..stop, (stop - start, width, samples)."""
-        found = np.empty((stop - start, self._width, self._samples), self._dtype)
+        """Return the columns of stored rows start..stop, (stop - start, width, samples)."""
+        found = np.empty((stop - start, len(self._columns), self._samples), self._dtype)
         first, last = start // self._length, -(-stop // self._length)
         self._kept = {row: pixels for row, pixels in self._kept.items() if row >= first}
         for row in range(first, last):
             top = row * self._length
             begin, end = max(start, top), min(stop, top + self._length)
             if self._is_raw():
-                pixels = self._raw(row, begin - top, end - top)
+                pixels, left = self._raw(row, begin - top, end - top), 0
             else:
-                pixels = self._decoded(row)[begin - top : end - top]
-            found[begin - start : end - start] = pixels
+                pixels, left = self._decoded(row)
+                pixels = pixels[begin - top : end - top]
+            wanted = slice(self._columns.start - left, self._columns.stop - left)
+            found[begin - start : end - start] = pixels[:, wanted]
         return found
 
     def _is_raw(self) -> bool:
@@ -157,19 +187,21 @@ class _Segments:
         stored = np.frombuffer(data, self._dtype.newbyteorder(self._tiff.byteorder))
         return stored.reshape(end - begin, self._width, self._samples)
 
-    def _decoded(self, row: int) -> NDArray[Any]:
-        """Decode a row of tiles, or a strip."""
+    def _decoded(self, row: int) -> tuple[NDArray[Any], int]:
+        """Decode those of a row of tiles that hold the columns, or a strip; also return its first column."""
+        wide = int(self._page.tilewidth) if self._page.is_tiled else self._width
+        first, last = self._columns.start // wide, -(-self._columns.stop // wide)
         if row in self._kept:
-            return self._kept[row]
-        found = np.zeros((self._length, self._width, self._samples), self._dtype)
+            return self._kept[row], first * wide
+        width = min(last * wide, self._width) - first * wide
+        found = np.zeros((self._length, width, self._samples), self._dtype)
         down = -(-self._height // self._length)
         for plane in range(self._planes):
-            for column in range(self._across):
+            for column in range(first, last):
                 index = (plane * down + row) * self._across + column
-                left = column * int(self._page.tilewidth) if self._page.is_tiled else 0
-                self._decode(index, found[:, left:, plane:])
+                self._decode(index, found[:, (column - first) * wide :, plane:])
         self._kept = {row: found}
-        return found
+        return found, first * wide
 
     def _decode(self, index: int, place: NDArray[Any]) -> None:
         """Decode one tile or strip into the corner of its place; what the file leaves out stays 0."""

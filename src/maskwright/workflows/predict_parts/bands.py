@@ -121,6 +121,12 @@ class LabelBands:
         there = sum(panel.end * len(panel.columns) for panel in self.panels)
         return there / (self.size[0] * self.size[1])
 
+    def place(self) -> str:
+        """Say which row is the first that is not there, and of which panel."""
+        number = next((number for number, panel in enumerate(self.panels) if panel.end < self.size[0]), -1)
+        said = f"row {self.panels[number].end:,} of {self.size[0]:,}"
+        return said if len(self.panels) == 1 else f"{said}, in panel {number % len(self.panels) + 1}"
+
     def rows(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Return rows start..stop as (stop - start, W, 1)."""
         found = np.empty((stop - start, self.size[1]), np.uint8)

@@ -123,7 +123,7 @@ def predict_scan(
         bands = LabelBands(parts, source.size, identity(tiled, picture.image, source), tiled.panels(source.size))
         notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level)]
         if bands.done:
-            notes.append(f"{picture.image}: the prediction goes on after {bands.done:.0%} of it")
+            notes.append(f"{picture.image}: the prediction goes on at {bands.place()}")
         for number, panel in enumerate(bands.panels):
             if panel.end < height:
                 blocks = usable(picture, tiled.blocks(source, panel.end, number))
