@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
     from maskwright.core.classes import Classes
     from maskwright.inference.engine import Engine
-    from maskwright.inference.streaming.panels import Panel
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
     from maskwright.ops.rows import RowSource, SlicedRows
@@ -281,23 +280,22 @@ class Predictor:
         if self.postprocessor is not None:
             yield from postprocessed_blocks(self._blocks, image, self.card, self.postprocessor, start)
             return
-        whole = [(None, PreparedImage(image, self.card.data))] if self.by_rows is None else []
-        for part, source in whole or self.by_rows.sources(image, self.card.data, panel):
-            for block in self._found(source, start, part):
-                yield blanked(block, source.gone)
+        if self.by_rows is None:
+            source = PreparedImage(image, self.card.data)
+            yield from (blanked(block, source.gone) for block in self._found(source, start))
+            return
+        rank, adjust = (partial(step, decoding=self.card.decoding) for step in (self.task.ranked, self.task.adjust))
+        for part, source in self.by_rows.sources(image, self.card.data, panel):
+            blocks = streamed_blocks(source, part, self.by_rows, self.card.channels, (rank, adjust), start)
+            yield from (blanked(block, source.gone) for block in blocks)
 
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
         """Yield what the network says, with the card's decoding applied."""
         return self._found(PreparedImage(image, self.card.data), 0)
 
-    def _found(self, source: PreparedImage, start: int, panel: Panel | None = None) -> Iterator[Block]:
+    def _found(self, source: PreparedImage, start: int) -> Iterator[Block]:
         if emits_objects(self.card.channels):
             yield from object_blocks(source, self.engine, self.card.predict, shares=self.task.shares)
-            return
-        if self.by_rows is not None and panel is not None:
-            rank = partial(self.task.ranked, decoding=self.card.decoding)
-            for block, ranked in streamed_blocks(source, panel, self.by_rows, self.card.channels, rank, start):
-                yield block if ranked else replace(block, maps=self.task.adjust(block.maps, self.card.decoding))
             return
         for block in tiled_blocks(source, TileNetwork(self.engine, self.card, source.working), start):
             yield replace(block, maps=self.task.adjust(block.maps, self.card.decoding))

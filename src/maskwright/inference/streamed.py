@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from maskwright.ops.rows import RowSource
     from maskwright.tasks import Block
 
-    Rank = Callable[[Tensor], Tensor | None]
+    Steps = tuple[Callable[[Tensor], Tensor | None], Callable[[Tensor], Tensor]]
 
 TURN_PIXELS = 1 << 18
 """Pixels of a turn, unless one row of the coarsest level has more: more take more memory, fewer lose time to calls."""
@@ -167,20 +167,21 @@ class RowEngine:
 
 
 def streamed_blocks(
-    source: PreparedImage, panel: Panel, engine: RowEngine, groups: Sequence[Channels], rank: Rank, start: int = 0
-) -> Iterator[tuple[Block, bool]]:
-    """Yield the finished maps of a panel as bands of rows, from the row `start` of the image on, and whether ranked.
+    source: PreparedImage, panel: Panel, engine: RowEngine, groups: Sequence[Channels], steps: Steps, start: int = 0
+) -> Iterator[Block]:
+    """Yield the finished maps of a panel as bands of rows, from the row `start` of the image on.
 
     Args:
         source: gives the columns of the panel.
         panel: of the image, or all of it.
         engine: of the network.
         groups: of its channels.
-        rank: raw maps (K, h, w) to values whose largest is that of the adjusted maps; or None if there are none, or
-            none so simple. Where the image keeps its size they spare activation and adjustment.
+        steps: what ranks raw maps (K, h, w), by values whose largest is that of the adjusted maps, or returns None if
+            there are none so simple; where the image keeps its size they spare activation and adjustment. And what
+            adjusts activated maps.
         start: first row that is wanted; what comes is bit for bit what comes from the top.
     """
-    height, width = source.working
+    (rank, adjust), (height, width) = steps, source.working
     schedule = engine.schedule((height, len(panel.outer)))
     enlarge = Enlarge(source.working, source.size, panel.within(width).inner)
     columns = slice(enlarge.needed.start - panel.outer.start, enlarge.needed.stop - panel.outer.start)
@@ -196,5 +197,5 @@ def streamed_blocks(
         for block in enlarge.push(top, 0, maps):
             if block.rows.start >= start:
                 whole = rescaled(block.maps, groups, source.working, source.size)
-                yield replace(block, maps=whole), ranked is not None
+                yield replace(block, maps=adjust(whole) if ranked is None else whole)
         source.finished(enlarge.ready(min(top + schedule.rows, height)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
@@ -125,21 +125,18 @@ def _only_reader(steps: Sequence[Step], result: int) -> set[int]:
 
 
 def _activated(steps: Sequence[Step], result: int) -> list[Step]:
-    once, found = _only_reader(steps, result), list[Any](steps)
-    places = {step.number: place for place, step in enumerate(steps)}
-    for place, step in enumerate(steps):
+    once, given = _only_reader(steps, result), {step.number: step for step in steps}
+    found = dict(given)
+    for step in steps:
+        before = given.get(step.inputs[0]) if step.inputs[0] in once else None
+        activation = _activation(step.layer)
         if isinstance(step.layer, Convolution):
-            found[place] = replace(found[place], layer=_with_activation(step.layer, "none", ()))
-    for place, step in enumerate(steps):
-        before = places.get(step.inputs[0])
-        known = _activation(step.layer)
-        if known is None or before is None or step.inputs[0] not in once:
-            continue
-        convolution = steps[before]
-        if isinstance(convolution.layer, Convolution):
-            found[before] = None
-            found[place] = replace(step, inputs=convolution.inputs, layer=_with_activation(convolution.layer, *known))
-    return [step for step in found if step is not None]
+            found[step.number] = replace(step, layer=_with_activation(step.layer, "none", ()))
+        elif activation is not None and before is not None and isinstance(before.layer, Convolution):
+            layer = _with_activation(before.layer, *activation)
+            found[step.number] = replace(step, inputs=before.inputs, layer=layer)
+            del found[before.number]
+    return list(found.values())
 
 
 def _activation(layer: Layer) -> tuple[str, tuple[float, ...]] | None:
@@ -165,29 +162,25 @@ def _with_activation(layer: Convolution, name: str, limits: tuple[float, ...]) -
 
 
 def _widened(steps: Sequence[Step], result: int, shapes: Mapping[int, Sequence[int]]) -> list[Step]:
-    once, found = _only_reader(steps, result), list[Any](steps)
-    places = {step.number: place for place, step in enumerate(steps)}
-
-    def above(step: Step) -> int | None:
-        return places.get(step.inputs[0]) if step.inputs[0] in once else None
-
-    for place, step in enumerate(steps):
-        window, first = step.layer, step
+    once, found = _only_reader(steps, result), {step.number: step for step in steps}
+    for step in steps:
+        window, place = step.layer, step.inputs[0]
         if not isinstance(window, Convolution) or window.kernel == 1:
             continue
-        padding = Padding((0, 0, 0, 0), 0)
-        at = above(step)
-        if at is not None and isinstance(steps[at].layer, Padding) and steps[at].layer.value == 0:
-            padding, first, found[at] = steps[at].layer, steps[at], None
-            at = above(first)
-        before = None
-        overlap = (window.kernel - 1) * window.dilation * shapes[0][2] // shapes[first.inputs[0]][2]
-        if at is not None and _is_single(steps[at].layer) and overlap <= _LARGEST_OVERLAP:
-            before, first, found[at] = steps[at].layer, steps[at], None
-        if first is not step:
-            inside = 0 if before is None else first.weight
-            found[place] = replace(step, inputs=first.inputs, layer=Widened(before, padding, window), inside=inside)
-    return [step for step in found if step is not None]
+        padding, before, inside = Padding((0, 0, 0, 0), 0), None, 0.0
+        given = found.get(place) if place in once else None
+        if given is not None and isinstance(given.layer, Padding) and given.layer.value == 0:
+            padding, place = given.layer, given.inputs[0]
+            del found[given.number]
+            given = found.get(place) if place in once else None
+        overlap = (window.kernel - 1) * window.dilation * shapes[0][2] // shapes[place][2]
+        if given is not None and _is_single(given.layer) and overlap <= _LARGEST_OVERLAP:
+            assert isinstance(given.layer, Convolution)
+            before, place, inside = given.layer, given.inputs[0], given.weight
+            del found[given.number]
+        if place != step.inputs[0]:
+            found[step.number] = replace(step, inputs=(place,), layer=Widened(before, padding, window), inside=inside)
+    return list(found.values())
 
 
 def _is_single(layer: Layer) -> bool:
