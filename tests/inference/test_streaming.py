@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from maskwright import models
+from maskwright.inference.streaming.joining import Activated, Widened
+from maskwright.inference.streaming.layers import Enlarged
 from maskwright.inference.streaming.network import RowNetwork
+from maskwright.inference.streaming.panels import cut
 from maskwright.inference.streaming.recording import UnfitError
 from maskwright.inference.streaming.schedule import Schedule
 from maskwright.inference.streaming.stream import Stream
@@ -56,7 +59,17 @@ def picture(height: int, width: int = 32, channels: int = 3) -> Tensor:
     return torch.from_numpy(np.random.default_rng(height).normal(size=(1, channels, height, width))).float()
 
 
+CONVOLUTIONS = {
+    "expanded": [nn.Conv2d(3, 6, 1), nn.ReLU6(), nn.Conv2d(6, 6, 5, 2, 2, groups=6), nn.ReLU()],
+    "expanded, padded at one side": [nn.Conv2d(3, 6, 1), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(6, 4, 3, 2)],
+}
+"""Those that `joining` makes one step of, or two."""
+
 LAYERS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "3x9, dilated": (lambda: nn.Conv2d(3, 4, (3, 9), padding=(2, 8), dilation=2), 1),
+    "7x3, dilated": (lambda: nn.Conv2d(3, 4, (7, 3), padding=(6, 2), dilation=2), 1),
+    "expanded": (lambda: nn.Sequential(*CONVOLUTIONS["expanded"]), 2),
+    "expanded, padded at one side": (lambda: nn.Sequential(*CONVOLUTIONS["expanded, padded at one side"]), 2),
     "5x5, dilated": (lambda: nn.Conv2d(3, 4, 5, padding=6, dilation=3), 1),
     "7x7 with a stride": (lambda: nn.Conv2d(3, 4, 7, stride=4, padding=3), 4),
     "depthwise": (lambda: nn.Conv2d(3, 3, 3, padding=1, groups=3), 1),
@@ -90,6 +103,70 @@ def test_each_layer_gives_the_rows_of_the_whole(name: str, rows: int, height: in
     torch.testing.assert_close(by_rows(network, image, 8 * rows), whole, atol=1e-5, rtol=1e-5)
     first = min(start * 8 * rows, 8 * height - 8) // (8 * rows) * 8 * rows
     torch.testing.assert_close(by_rows(network, image, 8 * rows, first), whole[:, :, first:], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@given(count=st.integers(1, 4), width=st.integers(5, 12))
+@settings(deadline=None, max_examples=10)
+def test_panels_give_the_columns_of_the_whole(name: str, count: int, width: int) -> None:
+    torch.manual_seed(0)
+    make, factor = LAYERS[name]
+    network = SameSize(make(), factor).eval()
+    image = picture(40, 8 * width)
+    with torch.no_grad():
+        whole = network(image.clone())
+    found, _ = RowNetwork.of(network, torch.zeros(1, 3, 64, 64))
+    panels = cut(found, 8 * width, count, 8)
+    assert [panel.inner.start for panel in panels[1:]] == [panel.inner.stop for panel in panels[:-1]]
+    assert (panels[0].inner.start, panels[-1].inner.stop) == (0, 8 * width)
+    for inner, outer in panels:
+        assert outer.start % 8 == outer.stop % 8 == 0
+        maps = by_rows(network, image[..., outer.start : outer.stop], 16)
+        part = maps[..., inner.start - outer.start : inner.stop - outer.start]
+        torch.testing.assert_close(part, whole[..., inner.start : inner.stop], atol=1e-5, rtol=1e-5)
+
+
+def test_columns_beside_a_panel_by_hand() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, (1, 5), (2, 2), (0, 2)), nn.Upsample(scale_factor=2))
+    found, _ = RowNetwork.of(network, torch.zeros(1, 3, 64, 64))
+    # One column more than the panel for what enlarges it: 15 to 32 come from columns 7 to 16 of half as many, and
+    # these from 2 * 7 - 2 to 2 * 16 + 2; then whole pairs.
+    assert cut(found, 64, 4, 2)[1] == (range(16, 32), range(12, 36))
+
+
+def test_layers_are_joined() -> None:
+    kinds = {}
+    for name in ("expanded", "expanded, padded at one side", "padded at one side"):
+        found, _ = RowNetwork.of(SameSize(LAYERS[name][0](), 2).eval(), torch.zeros(1, 3, 64, 64))
+        first, enlarged = found.steps
+        assert isinstance(first.layer, Widened)
+        assert isinstance(enlarged.layer, Enlarged)
+        kinds[name] = first.layer
+        assert first.inputs == (0,)
+    assert isinstance(kinds["expanded"].window, Activated)
+    assert isinstance(kinds["expanded"].before, Activated)
+    assert (kinds["expanded"].before.name, kinds["expanded"].window.name) == ("hardtanh", "relu")
+    assert kinds["padded at one side"].before is None
+
+
+def test_a_map_that_two_layers_read_is_not_joined() -> None:
+    single, window = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 3, padding=1)
+
+    def network(x: Tensor) -> Tensor:
+        middle = single(x)
+        return window(middle) + middle.relu()
+
+    image = picture(40)
+    with torch.no_grad():
+        torch.testing.assert_close(by_rows(network, image, 8), network(image), atol=1e-5, rtol=1e-5)
+
+
+def test_the_memory_that_a_turn_is_said_to_take() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.MaxPool2d(3, 1, 1), nn.Conv2d(8, 2, 1)).eval()
+    found, _ = RowNetwork.of(network, torch.zeros(1, 3, 64, 64))
+    # Kept: two rows of eight channels. In a turn of ten rows: three channels of the image and the eight; then the
+    # eight, the eight pooled, and the twelve rows of eight that are pooled; that is most. Four bytes each.
+    assert Schedule(found, 640, 10).most_bytes(100) == 4 * 100 * (2 * 8 + 10 * 8 + 10 * 8 + 12 * 8)
 
 
 @pytest.mark.parametrize("name", ["swiftnet", "unet", "deeplabv3plus", "pspnet", "upernet", "lraspp"])

@@ -25,12 +25,14 @@ from maskwright.core.records import ImageRef
 from maskwright.data.readers import read_image
 from maskwright.data.results import written_by_us
 from maskwright.inference import Predictor
+from maskwright.inference.streamed import RowEngine
+from maskwright.inference.streaming.panels import Panel, cut
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.tasks import Block
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import scan_plan
-from maskwright.workflows.predict_parts.bands import LabelBands
+from maskwright.workflows.predict_parts.bands import LabelBands, PanelBands
 from maskwright.workflows.predict_parts.scan_plan import is_scan
 from maskwright.workflows.predict_parts.scans import fill
 from maskwright.workflows.predict_request import PredictRequest
@@ -152,6 +154,61 @@ def test_by_rows_the_labels_are_those_of_one_pass(
     labels = Predictor.of(network, whole, "cpu").result(image).labels
     assert len(np.unique(labels)) > 1
     assert (tifffile.imread(result.images[0].files["mask"]) == labels).mean() >= 0.9999
+
+
+@pytest.fixture
+def three_panels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Panels of columns as if the image were wide: the network sees 600 pixels far, so each computes all columns."""
+
+    def panels(self: RowEngine, size: tuple[int, int]) -> list[Panel]:
+        return cut(self.network, -(-size[1] // 32) * 32, 3, 32)
+
+    monkeypatch.setattr(RowEngine, "panels", panels)
+
+
+@pytest.mark.parametrize(("scale", "size"), [(1.0, (577, 391)), (0.5, (600, 450))])
+def test_panels_give_the_labels_of_one_stream(
+    tmp_path: Path, pixels: np.ndarray, request: pytest.FixtureRequest, scale: float, size: tuple[int, int]
+) -> None:
+    torch.manual_seed(3)
+    path = tmp_path / "scan.tif"
+    image = np.ascontiguousarray(pixels[: size[0], : size[1]])
+    image[100:130, 140:170] = 0
+    nodata = [(42113, "s", 0, "0", True)]
+    tifffile.imwrite(path, image, photometric="rgb", tile=(64, 64), extratags=[*PLACE, *nodata])
+    predictor = Predictor.of(models.create("swiftnet", classes=3), card(scale, window=(64, 96)), "cpu")
+    one = predict(predictor, [path], tmp_path / "one", PredictRequest(["mask"]))
+    request.getfixturevalue("three_panels")
+    three = predict(predictor, [path], tmp_path / "three", PredictRequest(["mask"]))
+    assert "computed in 3 panels of columns" in three.notes[0]
+    assert "panels" not in one.notes[0]
+    first, second = (tifffile.imread(found.images[0].files["mask"]) for found in (one, three))
+    assert (first == second).mean() >= 0.9999
+    assert (first == 255).sum() >= 900
+    np.testing.assert_array_equal(first == 255, second == 255)
+
+
+@pytest.mark.usefixtures("three_panels")
+def test_panels_go_on_where_they_stopped(tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(3)
+    predictor = Predictor.of(models.create("swiftnet", classes=3), card(window=(64, 96)), "cpu")
+    whole = predict(predictor, [scan], tmp_path / "whole", PredictRequest(["mask"]))
+    put, left = PanelBands.put, [4]
+
+    def dying(self: PanelBands, labels: np.ndarray) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        put(self, labels)
+
+    monkeypatch.setattr(PanelBands, "put", dying)
+    with pytest.raises(KeyboardInterrupt):
+        predict(predictor, [scan], tmp_path / "out", PredictRequest(["mask"]))
+    monkeypatch.setattr(PanelBands, "put", put)
+    again = predict(predictor, [scan], tmp_path / "out", PredictRequest(["mask"]))
+    assert any("goes on at row" in note and "in panel 2" in note for note in again.notes), again.notes
+    one, other = (found.images[0].files["mask"].read_bytes() for found in (whole, again))
+    assert one == other
 
 
 @pytest.mark.parametrize(
