@@ -282,12 +282,12 @@ class Predictor:
             return
         if self.by_rows is None:
             source = PreparedImage(image, self.card.data)
-            yield from (blanked(block, source.gone) for block in self._found(source, start))
+            yield from map(partial(blanked, gone=source.gone), self._found(source, start))
             return
         rank, adjust = (partial(step, decoding=self.card.decoding) for step in (self.task.ranked, self.task.adjust))
         for part, source in self.by_rows.sources(image, self.card.data, panel):
             blocks = streamed_blocks(source, part, self.by_rows, self.card.channels, (rank, adjust), start)
-            yield from (blanked(block, source.gone) for block in blocks)
+            yield from map(partial(blanked, gone=source.gone), blocks)
 
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
         """Yield what the network says, with the card's decoding applied."""

@@ -46,9 +46,10 @@ TURN_PIXELS = 1 << 18
 """Pixels of a turn, unless one row of the coarsest level has more: more take more memory, fewer lose time to calls."""
 _SIDES = (96, 128)
 """Least height and width of the image that a network is recorded with."""
-MOST_BYTES = 640 << 20
-"""Bytes of maps that are there at the same time; a wider image is cut into panels. Python, PyTorch, the rows that are
-read and written, and what the allocator keeps take some 700 MiB more: together less than 1.5 GB."""
+MOST_BYTES = 320 << 20
+"""Bytes of maps that are there at the same time (`Schedule.most_bytes`); a wider image is cut into panels. Measured, the
+network takes up to 1.7 times as much, with what its convolutions take on the way and the rows that are read and written.
+Python and PyTorch take 870 MiB (built for CUDA): together less than 1.5 GB."""
 _WASTE = 1.5
 """Columns that are computed for each that is wanted, at most."""
 _AHEAD = 2
@@ -163,7 +164,9 @@ class RowEngine:
                 with self._engine.precision():
                     top, maps = stream.turn(self._engine.pixels(band[None]))
                 if maps is not None:
-                    yield top, maps.float()
+                    maps = maps.float()
+                    yield top, maps
+                del maps  # not held while the next turn is computed
 
 
 def streamed_blocks(
@@ -198,4 +201,6 @@ def streamed_blocks(
             if block.rows.start >= start:
                 whole = rescaled(block.maps, groups, source.working, source.size)
                 yield replace(block, maps=adjust(whole) if ranked is None else whole)
+                del whole, block
+        del extended, raw, ranked, maps  # not held while the next turn is computed
         source.finished(enlarge.ready(min(top + schedule.rows, height)))

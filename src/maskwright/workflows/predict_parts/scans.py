@@ -81,6 +81,7 @@ def _complete_rows(
         if below > len(held):
             held = np.concatenate([held, np.empty((below - len(held), width), np.uint8)])
         held[block.rows.start - top : below, block.columns.start - left : block.columns.stop - left] = labels
+        del block  # not held while the next one is computed
         covered += labels.size
         if covered == held.size:
             top += len(held)
