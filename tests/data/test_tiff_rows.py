@@ -58,6 +58,36 @@ def test_rows_are_those_of_the_whole_image(tmp_path: Path, name: str) -> None:
     source.close()
 
 
+@pytest.mark.parametrize("name", STORED)
+def test_columns_are_those_of_the_whole_image(tmp_path: Path, name: str) -> None:
+    array, settings = STORED[name]
+    path = written(tmp_path / "a.tif", array, **settings)
+    whole, source = read_image(path), TiffRows(ImageRef(path))
+    for columns in (range(130), range(32, 64), range(31, 97), range(129, 130)):
+        part = source.part(columns)
+        assert (part.size, part.channels, part.dtype) == ((100, len(columns)), whole.shape[2], whole.dtype)
+        for start, stop in ((0, 5), (3, 40), (91, 100)):
+            rows, wanted = part.rows(start, stop), whole[start:stop, columns.start : columns.stop]
+            np.testing.assert_array_equal(np.ma.getmaskarray(rows), np.ma.getmaskarray(wanted))
+            np.testing.assert_array_equal(np.ma.filled(rows, 0), np.ma.filled(wanted, 0))
+    source.close()
+
+
+def test_tiles_beside_the_columns_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "a.tif", RGB, tile=(32, 32), compression="zlib")
+    source, decoded = TiffRows(ImageRef(path)), []
+    whole = tiff_rows._Segments._decode
+
+    def counting(segments: tiff_rows._Segments, index: int, place: np.ndarray) -> None:
+        decoded.append(index)
+        whole(segments, index, place)
+
+    monkeypatch.setattr(tiff_rows._Segments, "_decode", counting)
+    source.part(range(40, 96)).rows(32, 64)
+    source.close()
+    assert decoded == [6, 7]  # five tiles a row
+
+
 def test_what_the_training_called_no_data_counts(tmp_path: Path) -> None:
     path = written(tmp_path / "a.tif", np.zeros((20, 20, 3), np.uint8))
     source = TiffRows(ImageRef(path, reading=Reading(nodata=0)))

@@ -51,6 +51,27 @@ def test_resizing_block_by_block_is_resizing_at_once(
     torch.testing.assert_close(result, at_once, atol=3e-6, rtol=0)
 
 
+@given(sides, sides, sides, sides, st.lists(sides, max_size=3))
+@settings(deadline=None)
+def test_columns_on_their_own_are_those_of_the_whole(
+    height: int, width: int, high: int, broad: int, cuts: list[int]
+) -> None:
+    values = torch.rand(2, height, width)
+    whole = assemble(values, (high, broad), (height, width), 0)
+    edges = sorted({0, width, *(min(place, width) for place in cuts)})
+    at = 0
+    for wanted in map(range, edges, edges[1:]):
+        enlarge = Enlarge((height, width), (high, broad), wanted)
+        assert enlarge.covered.start == at
+        at = enlarge.covered.stop
+        given = values[:, :, enlarge.needed.start : enlarge.needed.stop].clone()
+        for block in enlarge.push(0, 0, given):
+            torch.testing.assert_close(block.maps, whole[:, block.rows, block.columns], atol=1e-6, rtol=0)
+            assert block.columns.start >= enlarge.covered.start
+            assert block.columns.stop <= enlarge.covered.stop
+    assert at == broad
+
+
 def test_large_blocks_leave_in_chunks(monkeypatch) -> None:
     monkeypatch.setattr(module, "CHUNK", 100)
     values = torch.rand(3, 20, 20)

@@ -24,9 +24,10 @@ from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
 from maskwright.core.records import ImageRef
 from maskwright.data.readers import read_image
 from maskwright.data.results import written_by_us
-from maskwright.inference import Predictor
+from maskwright.inference import Predictor, streamed
 from maskwright.inference.streamed import RowEngine
 from maskwright.inference.streaming.panels import Panel, cut
+from maskwright.inference.streaming.recording import UnfitError
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.tasks import Block
@@ -186,6 +187,27 @@ def test_panels_give_the_labels_of_one_stream(
     assert (first == second).mean() >= 0.9999
     assert (first == 255).sum() >= 900
     np.testing.assert_array_equal(first == 255, second == 255)
+
+
+def test_there_are_as_few_panels_as_the_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor.of(models.create("swiftnet", classes=3), card(window=(64, 96)), "cpu")
+    engine, size = RowEngine(predictor.engine), (40_000, 40_000)
+    counts = []
+    for most in (1 << 31, 1 << 28, 1 << 27, 1 << 20):
+        monkeypatch.setattr(streamed, "MOST_BYTES", most)
+        if most == 1 << 20:
+            with pytest.raises(UnfitError, match="MiB of memory, and 1 may be"):
+                engine.panels(size)
+            continue
+        panels = engine.panels(size)
+        widest = max(len(panel.outer) for panel in panels)
+        assert engine.schedule((size[0], widest)).most_bytes(widest) <= most
+        if len(panels) > 1:
+            fewer = max(len(panel.outer) for panel in cut(engine.network, size[1], len(panels) - 1, 32))
+            assert engine.schedule((size[0], fewer)).most_bytes(fewer) > most
+        counts.append(len(panels))
+    assert counts[0] == 1
+    assert counts[0] < counts[1] < counts[2]
 
 
 @pytest.mark.usefixtures("three_panels")

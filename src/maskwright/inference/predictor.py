@@ -268,8 +268,7 @@ class Predictor:
         """Yield the finished maps of the image in pieces that cover it once, NaN where the image has no data.
 
         Args:
-            image: (H, W) or (H, W, C), any real dtype; or an image that is read by rows, of which a few rows of tiles
-                are held at a time, and the next one is read while the network works.
+            image: (H, W) or (H, W, C), any real dtype; or one that is read by rows, a few of which are held at a time.
             start: first row that is wanted. The blocks are those that a call from the top yields, but for a network
                 that emits objects, whose blocks always start at the top.
             panel: the only one of `panels` whose columns are wanted; None for all.

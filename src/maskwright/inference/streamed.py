@@ -47,9 +47,11 @@ TURN_PIXELS = 1 << 18
 _SIDES = (96, 128)
 """Least height and width of the image that a network is recorded with."""
 MOST_BYTES = 320 << 20
-"""Bytes of maps that are there at the same time (`Schedule.most_bytes`); a wider image is cut into panels. Measured, the
-network takes up to 1.7 times as much, with what its convolutions take on the way and the rows that are read and written.
-Python and PyTorch take 870 MiB (built for CUDA): together less than 1.5 GB."""
+"""Bytes of maps that are there at the same time (`Schedule.most_bytes`); a wider image is cut into panels.
+
+Measured, a prediction takes up to 1.7 times as much, with what convolutions take on the way and the rows that are read
+and written, and Python and PyTorch (built for CUDA) take 870 MiB: together less than 1.5 GB.
+"""
 _WASTE = 1.5
 """Columns that are computed for each that is wanted, at most."""
 _AHEAD = 2
