@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
 class Rows:
     """The rows of one map that are there: what was computed last, and before it a ring of those that are needed again.
 
-    The ring is allocated once, so that what is held long does not lie scattered among what is freed at once. Rows
-    before the first that was ever added are zeros.
+    The ring is allocated once, apart from what is freed at once. Rows before the first that was ever added are zeros.
 
     Args:
         end: the row after the last.
@@ -64,8 +65,7 @@ class Rows:
             return
         if self._ring is None:
             number, channels, _, width = piece.shape
-            zeros = piece.new_zeros((number, self._room, width, channels))
-            self._ring = zeros.permute(0, 3, 1, 2)  # channels last, as maps are
+            self._ring = _apart(piece, (number, self._room, width, channels)).permute(0, 3, 1, 2)  # channels last
         assert self.end - start <= self._room, (start, self.end, self._room)
         for begin, end in self._arcs(first, self.end):
             place = begin % self._room
@@ -88,6 +88,18 @@ class Rows:
             end = min(stop, start - start % self._room + self._room) if self._room else stop
             yield start, end
             start = end
+
+
+def _apart(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return zeros of a shape, on the CPU in pages of their own.
+
+    The heap then holds nothing but what a turn needs. What lives long would lie between, and what is freed around it
+    would not fit what comes next: that took half as much memory again.
+    """
+    if like.device.type != "cpu":
+        return like.new_zeros(shape)
+    pages = mmap.mmap(-1, math.prod(shape) * like.element_size())
+    return torch.frombuffer(pages, dtype=like.dtype).view(shape)
 
 
 class Stream:
