@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from maskwright.inference.streaming.layers import Span
-    from maskwright.inference.streaming.network import Step
+    from maskwright.inference.streaming.step import Step
 
 _LARGEST_OVERLAP = 16
 """Rows of the image that two turns may compute twice in a joined step; a turn has 32 or more (`streamed`)."""

@@ -10,32 +10,12 @@ from maskwright.inference.streaming.joining import joined
 from maskwright.inference.streaming.layers import Pointwise
 from maskwright.inference.streaming.recording import Operation, UnfitError, recorded
 from maskwright.inference.streaming.rules import layer_of
+from maskwright.inference.streaming.step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
-
-    from maskwright.inference.streaming.layers import Layer
-
-
-@dataclass(frozen=True)
-class Step:
-    """One layer with what it reads.
-
-    Attributes:
-        number: of its result.
-        inputs: numbers of the results that it reads; 0 is the image.
-        layer: computes it.
-        weight: values of a row of the result for each column of the image.
-        inside: of a row of the map that a joined step makes on the way.
-    """
-
-    number: int
-    inputs: tuple[int, ...]
-    layer: Layer
-    weight: float
-    inside: float = 0
 
 
 @dataclass(frozen=True)

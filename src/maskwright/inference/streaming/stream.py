@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from maskwright.inference.streaming.network import Step
     from maskwright.inference.streaming.schedule import Schedule
+    from maskwright.inference.streaming.step import Step
 
 
 class Rows:

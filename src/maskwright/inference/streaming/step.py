@@ -1,0 +1,28 @@
+"""One layer of a network by rows, with what it reads. Computes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maskwright.inference.streaming.layers import Layer
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer with what it reads.
+
+    Attributes:
+        number: of its result.
+        inputs: numbers of the results that it reads; 0 is the image.
+        layer: computes it.
+        weight: values of a row of the result for each column of the image.
+        inside: of a row of the map that a joined step makes on the way.
+    """
+
+    number: int
+    inputs: tuple[int, ...]
+    layer: Layer
+    weight: float
+    inside: float = 0
