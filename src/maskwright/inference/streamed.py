@@ -49,8 +49,8 @@ _SIDES = (96, 128)
 MOST_BYTES = 288 << 20
 """Bytes of maps that are there at the same time (`Schedule.most_bytes`); a wider image is cut into panels.
 
-Measured, a prediction takes up to 2.4 times as much, with what the allocator leaves unused and the rows that are read and
-written, and Python and PyTorch (built for CUDA) take 870 MiB: together less than 1.5 GB.
+Measured, a prediction takes up to 2.4 times as much, with what the allocator leaves unused and the rows that are read
+and written, and Python and PyTorch (built for CUDA) take 870 MiB: together less than 1.5 GB.
 """
 _WASTE = 1.5
 """Columns that are computed for each that is wanted, at most."""
