@@ -232,11 +232,7 @@ class Predictor:
         return read_image(replace(ImageRef.of(image), reading=Reading(self.card.nodata, self.card.upright)))
 
     def check(self, image: NDArray[Any] | SlicedRows) -> None:
-        """Refuse an image without pixels, or whose type cannot hold the values of the training: it would seem dark.
-
-        Raises:
-            MaskwrightError: with the type, the range and the cure.
-        """
+        """Refuse an image without pixels, or whose type cannot hold the values of the training; see `check_values`."""
         check_values(image, self.card)
 
     def result(self, image: NDArray[Any], *, confidence: bool = False) -> Any:
@@ -283,9 +279,10 @@ class Predictor:
             source = PreparedImage(image, self.card.data)
             yield from map(partial(blanked, gone=source.gone), self._found(source, start))
             return
-        rank, adjust = (partial(step, decoding=self.card.decoding) for step in (self.task.ranked, self.task.adjust))
-        for part, source in self.by_rows.sources(image, self.card.data, panel):
-            blocks = streamed_blocks(source, part, self.by_rows, self.card.channels, (rank, adjust), start)
+        card, task = self.card, self.task
+        steps = partial(task.ranked, decoding=card.decoding), partial(task.adjust, decoding=card.decoding)
+        for part, source in self.by_rows.sources(image, card.data, panel):
+            blocks = streamed_blocks(source, part, self.by_rows, card.channels, steps, start)
             yield from map(partial(blanked, gone=source.gone), blocks)
 
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
