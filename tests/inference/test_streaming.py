@@ -145,7 +145,8 @@ def test_layers_are_joined() -> None:
         assert first.inputs == (0,)
     assert isinstance(kinds["expanded"].window, Activated)
     assert isinstance(kinds["expanded"].before, Activated)
-    assert (kinds["expanded"].before.name, kinds["expanded"].window.name) == ("hardtanh", "relu")
+    names = [layer.activation.call.name for layer in (kinds["expanded"].before, kinds["expanded"].window)]
+    assert names == ["hardtanh", "relu"]
     assert kinds["padded at one side"].before is None
 
 
@@ -182,10 +183,44 @@ def test_networks_give_the_maps_of_the_whole_image(name: str) -> None:
     assert torch.equal(by_rows(network, image, 64, 256, small=128), found[:, :, 256:])
 
 
+def test_turns_that_want_nothing_but_padding() -> None:
+    network = nn.Sequential(nn.ZeroPad2d((0, 3, 4, 3)), nn.Conv2d(3, 2, 8, padding=(0, 2), bias=True)).eval()
+    image = picture(16)
+    with torch.no_grad():
+        whole = network(image)
+    assert whole.shape == (1, 2, 16, 32)
+    for rows in (1, 2, 3, 5):
+        torch.testing.assert_close(by_rows(network, image, rows), whole, atol=1e-5, rtol=1e-5)
+
+
+class Shifted(nn.Module):
+    """Adds a constant."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.register_buffer("values", torch.ones(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.values
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 1), (3, 1, 64), (64, 64), (64, 1), (64,)])
+def test_constants_that_depend_on_the_place_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UnfitError, match="add takes values that depend on the place"):
+        RowNetwork.of(Shifted(*shape), torch.zeros(1, 3, 64, 64))
+    for same in ((3, 1, 1), (1,), (1, 1)):
+        RowNetwork.of(Shifted(*same), torch.zeros(1, 3, 64, 64))
+
+
+def test_statistics_of_the_image_are_refused() -> None:
+    with pytest.raises(UnfitError, match="statistics of the image"):
+        RowNetwork.of(nn.BatchNorm2d(3, track_running_stats=False).eval(), torch.zeros(1, 3, 64, 64))
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("swiftnet", "its operation `adaptive_avg_pool2d` may need the whole image"),
+        ("swiftnet", "its operation `_adaptive_avg_pool2d` may need the whole image"),
         ("segformer", "may need the whole image|axes"),
     ],
 )

@@ -46,7 +46,7 @@ TURN_PIXELS = 1 << 18
 """Pixels of a turn, unless one row of the coarsest level has more: more take more memory, fewer lose time to calls."""
 _SIDES = (96, 128)
 """Least height and width of the image that a network is recorded with."""
-MOST_BYTES = 288 << 20
+MOST_BYTES = 224 << 20
 """Bytes of maps that are there at the same time (`Schedule.most_bytes`); a wider image is cut into panels.
 
 Measured, a prediction takes up to 2.4 times as much, with what the allocator leaves unused and the rows that are read

@@ -1,9 +1,7 @@
 """Steps of a network joined into one where that spares a pass over the memory. Knows no image and no schedule.
 
-A large part of the time of a network goes into maps that are written and read again. A convolution applies the
-activation that follows it to what it just computed, and where a wide map is made from a narrow one for a window (the
-expansion of an inverted residual, Sandler et al. 2018), the narrow one is kept and the rows that two turns share are
-computed twice: the wide map then is never copied.
+Where a wide map is made from a narrow one for a window (the expansion of an inverted residual, Sandler et al. 2018),
+the narrow one is kept, and the rows that two turns share are computed twice: the wide map is neither kept nor copied.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from collections import Counter
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
-import torch
 from torch.nn import functional as F
 
 from maskwright.inference.streaming.layers import Convolution, Layer, Padding, Pointwise
@@ -30,31 +27,19 @@ _LARGEST_OVERLAP = 16
 """Rows of the image that two turns may compute twice in a joined step; a turn has 32 or more (`streamed`)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Activated(Convolution):
-    """A convolution with the activation that follows it, by oneDNN, with its weights in the order that this wants.
+    """A convolution with the activation that follows it.
 
     Attributes:
-        packed: `weight` in that order.
-        name: of the activation, as oneDNN has it.
-        limits: of the activation.
+        activation: single pixels to single pixels; it may overwrite them.
     """
 
-    packed: Tensor | None = None
-    name: str = "none"
-    limits: tuple[float, ...] = ()
+    activation: Pointwise
 
     def run(self, inputs: list[Tensor], span: Span) -> Tensor:
         """Convolve and activate."""
-        x = inputs[0]
-        if span.above or span.below:
-            x = F.pad(x, (0, 0, span.above, span.below))
-        stride, padding, dilation = self.across
-        down = [0, padding], [self.stride, stride], [self.dilation, dilation]
-        found: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, self.packed, self.bias, *down, self.groups, self.name, list(self.limits), ""
-        )
-        return found
+        return self.activation.run([super().run(inputs, span)], span)
 
 
 @dataclass(frozen=True)
@@ -107,15 +92,7 @@ def joined(steps: Sequence[Step], result: int, shapes: Mapping[int, Sequence[int
         result: number of the last one.
         shapes: of the maps when they were recorded, by their numbers; 0 is the image.
     """
-    found = _activated(steps, result) if _has_onednn(steps) else list(steps)
-    return _widened(found, result, shapes)
-
-
-def _has_onednn(steps: Sequence[Step]) -> bool:
-    """Whether oneDNN computes the convolutions as they are: in float32, on a processor that it supports."""
-    weights = [step.layer.weight for step in steps if isinstance(step.layer, Convolution)]
-    plain = all(weight is not None and weight.device.type == "cpu" for weight in weights)
-    return plain and torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu")
+    return _widened(_activated(steps, result), result, shapes)
 
 
 def _only_reader(steps: Sequence[Step], result: int) -> set[int]:
@@ -129,36 +106,20 @@ def _activated(steps: Sequence[Step], result: int) -> list[Step]:
     found = dict(given)
     for step in steps:
         before = given.get(step.inputs[0]) if step.inputs[0] in once else None
-        activation = _activation(step.layer)
-        if isinstance(step.layer, Convolution):
-            found[step.number] = replace(step, layer=_with_activation(step.layer, "none", ()))
-        elif activation is not None and before is not None and isinstance(before.layer, Convolution):
-            layer = _with_activation(before.layer, *activation)
-            found[step.number] = replace(step, inputs=before.inputs, layer=layer)
+        activation = _activation(step)
+        if before is not None and activation is not None and type(before.layer) is Convolution:
+            parts = {field.name: getattr(before.layer, field.name) for field in fields(Convolution)}
+            found[step.number] = replace(step, inputs=before.inputs, layer=Activated(**parts, activation=activation))
             del found[before.number]
     return list(found.values())
 
 
-def _activation(layer: Layer) -> tuple[str, tuple[float, ...]] | None:
-    """Return the name and limits of an activation that oneDNN has; None for anything else."""
-    call = layer.call if isinstance(layer, Pointwise) else None
-    if not isinstance(call, Operation) or call.named:
+def _activation(step: Step) -> Pointwise | None:
+    """Return the layer of a step that changes each value of one map by itself; None for anything else."""
+    layer = step.layer
+    if not isinstance(layer, Pointwise) or not isinstance(layer.call, Operation) or len(step.inputs) > 1:
         return None
-    limits = tuple(call.arguments[1:])
-    if call.name == "relu":
-        return "relu", ()
-    if call.name in {"hardtanh", "clamp"} and len(limits) == 2 and None not in limits:
-        return "hardtanh", (float(limits[0]), float(limits[1]))
-    return None
-
-
-def _with_activation(layer: Convolution, name: str, limits: tuple[float, ...]) -> Activated:
-    given = {field.name: getattr(layer, field.name) for field in fields(Convolution)}
-    stride, padding, dilation = layer.across
-    assert layer.weight is not None
-    down = [0, padding], [layer.stride, stride], [layer.dilation, dilation]
-    packed = torch.ops.mkldnn._reorder_convolution_weight(layer.weight, *down, layer.groups, None)
-    return Activated(**given, packed=packed, name=name, limits=limits)
+    return layer if layer.call.name in {"relu", "hardtanh", "clamp"} else None
 
 
 def _widened(steps: Sequence[Step], result: int, shapes: Mapping[int, Sequence[int]]) -> list[Step]:

@@ -56,7 +56,7 @@ def layer_of(operation: Operation, shapes: Sequence[tuple[int, ...]]) -> Layer |
         _check_constants(operation)
         layer = Pointwise(operation)
     elif name.startswith("upsample_"):
-        return _enlarged(operation, heights[0])
+        return _enlarged(operation, shapes[0])
     else:
         raise UnfitError(f"its operation `{name}` may need the whole image")
     if any(layer.height(height) != shape[2] for height in heights):
@@ -74,8 +74,12 @@ def _along_channels(operation: Operation) -> bool:
 
 def _check_constants(operation: Operation) -> None:
     """Refuse constants that depend on the place in the map, such as positions that were learnt."""
+    if "batch_norm" in operation.name:  # its values are those of channels
+        if operation.name == "native_batch_norm" and operation.arguments[5]:
+            raise UnfitError("a batch normalisation uses the statistics of the image")
+        return
     for value in (*operation.arguments, *operation.named.values()):
-        if isinstance(value, Tensor) and any(side > 1 for side in (value.shape[2:] if value.ndim == 4 else ())):
+        if isinstance(value, Tensor) and any(side > 1 for side in value.shape[-2:]):
             raise UnfitError(f"{operation.name} takes values that depend on the place")
 
 
@@ -121,12 +125,12 @@ def _average(operation: Operation) -> Layer:
     return Average(kernel[0], stride[0], padding[0], 1, (kernel[1], stride[1], padding[1]), padded)
 
 
-def _enlarged(operation: Operation, height: int) -> Layer | None:
+def _enlarged(operation: Operation, shape: tuple[int, ...]) -> Layer | None:
     """Return upsampling by a whole factor; None for one by 1."""
     mode = {"upsample_bilinear2d": "bilinear", "upsample_nearest2d": "nearest"}.get(operation.name)
     aligned = mode == "bilinear" and operation.arguments[2]
-    factor, rest = divmod(operation.shape[2], height)
-    if mode is None or aligned or rest:
+    factor = operation.shape[2] // shape[2]
+    if mode is None or aligned or tuple(operation.shape[2:]) != (factor * shape[2], factor * shape[3]):
         raise UnfitError("it resizes maps by other than whole factors")
     return None if factor == 1 else Enlarged((factor, factor), mode)
 

@@ -162,7 +162,7 @@ class Stream:
         """Return rows of the result of a step."""
         layer, height = step.layer, self._schedule.heights[step.inputs[0]]
         first, last = layer.first(start), layer.stop(stop)
-        there = max(first, 0), min(last, height)
-        inputs = [self._maps[place].between(*there) for place in step.inputs]
-        span = Span(start, stop, there[0], there[0] - first, last - there[1], height)
+        rows = min(max(first, 0), height), min(max(last, 0), height)  # none if all that is wanted is padding
+        inputs = [self._maps[place].between(*rows) for place in step.inputs]
+        span = Span(start, stop, rows[0], max(min(last, 0) - first, 0), max(last - max(first, height), 0), height)
         return layer.run(inputs, span)
