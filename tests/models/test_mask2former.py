@@ -19,7 +19,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.models import cost
 from maskwright.models.importers import import_model
 from maskwright.models.layers.deformable import position_codes
-from maskwright.models.objects.mask2former import LEAST_SCORE
+from maskwright.models.objects.reading import LEAST_SCORE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,7 +190,7 @@ def test_an_image_of_any_size_gives_maps_and_segments() -> None:
 
 
 def test_a_query_counts_as_its_likeliest_object_times_the_mean_inside_its_mask() -> None:
-    from maskwright.models.objects.mask2former import _found
+    from maskwright.models.objects.reading import segments
 
     big = 20.0
     logits = torch.full((4, 4), -big)  # background, a, b, no object
@@ -198,7 +198,7 @@ def test_a_query_counts_as_its_likeliest_object_times_the_mean_inside_its_mask()
     masks = torch.full((4, 2, 2), -1.0)
     masks[0, 0] = torch.tensor([0.0, 3.0]).log1p().add(1e-6)  # shares 0.5 and 0.8 inside
     masks[1], masks[2] = 5.0, 5.0
-    found = _found(logits, masks, 4)  # the second is background, the third nothing, the fourth draws nothing
+    found = segments(logits, masks, 4)  # the second is background, the third nothing, the fourth draws nothing
     assert found.classes.tolist() == [2]
     torch.testing.assert_close(found.scores, torch.tensor([(0.5 + 0.8) / 2]))
 

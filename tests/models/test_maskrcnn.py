@@ -28,7 +28,7 @@ from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models import cost
 from maskwright.models.importers import import_model
 from maskwright.models.importers.recipe import IMAGENET_MEAN, IMAGENET_STD, eight_bit
-from maskwright.models.objects.region_points import RegionPoints
+from maskwright.models.objects.region_points import RegionPoints, numbered
 from maskwright.ops.images import working_size_of
 from maskwright.tasks.instance_regions import RegionLoss
 from maskwright.tasks.object_truths import object_truths
@@ -131,13 +131,15 @@ def test_points_of_boxes_are_those_of_torchvision_or_lie_half_a_pixel_further() 
     ]
     theirs = MultiScaleRoIAlign(["0", "1", "2"], 7, sampling_ratio=2)
     named = OrderedDict((str(place), level) for place, level in enumerate(levels))
-    found = RegionPoints(strides, 7, aligned=False)(levels, boxes)
+    found = RegionPoints(strides, 7, aligned=False)(levels, numbered(boxes))
     assert torch.equal(found, theirs(named, boxes, [padded] * 2))
     left, top, right, bottom = torch.cat(boxes).T[:, :, None]
     share = (torch.arange(7) + 0.5) / 7
     down, across = top + share * (bottom - top), left + share * (right - left)
     wanted = torch.stack([down[:, :, None].expand(-1, -1, 7), across[:, None].expand(-1, 7, -1)], 1)
-    torch.testing.assert_close(RegionPoints(strides, 7, aligned=True)(levels, boxes), wanted, atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        RegionPoints(strides, 7, aligned=True)(levels, numbered(boxes)), wanted, atol=1e-3, rtol=0
+    )
     assert (found - wanted).abs().amin() > 1.9, "half of the finest stride"
 
 

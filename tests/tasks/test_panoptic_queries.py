@@ -17,7 +17,7 @@ from maskwright.core.targets import Target
 from maskwright.data.formats import ReadOptions, read_dataset
 from maskwright.inference.predictor import Predictor
 from maskwright.models.bundle import Card, CardClasses
-from maskwright.models.objects.mask2former import _found
+from maskwright.models.objects.reading import segments
 from maskwright.tasks.base import Seen
 from maskwright.tasks.block import Block
 from maskwright.tasks.object_truths import object_truths
@@ -78,7 +78,7 @@ class Queries:
         self.logits, self.masks = logits, masks
 
     def objects(self, tiles: NDArray[np.uint8]) -> list[Any]:
-        return [_found(self.logits, self.masks, 4) for _ in tiles]
+        return [segments(self.logits, self.masks, 4) for _ in tiles]
 
 
 @pytest.mark.parametrize("seed", range(4))

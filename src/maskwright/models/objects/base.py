@@ -86,6 +86,33 @@ class Segments(NamedTuple):
     stride: int
 
 
+class ObjectTensors(NamedTuple):
+    """The objects that a network of boxes finds in a batch, by image and then from the highest score to the lowest.
+
+    Attributes:
+        image_index: int64 (n,), which image of the batch.
+        boxes, classes, scores, masks: see `Found`.
+    """
+
+    image_index: Tensor
+    boxes: Tensor
+    classes: Tensor
+    scores: Tensor
+    masks: Tensor
+
+
+class QueryTensors(NamedTuple):
+    """What a network of queries says at last.
+
+    Attributes:
+        class_logits: (N, Q, K + 1), "no object" last.
+        mask_logits: (N, Q, h, w), see `Queries`.
+    """
+
+    class_logits: Tensor
+    mask_logits: Tensor
+
+
 class ObjectNetwork(Segmenter):
     """Base class: image to objects. Row 0 of its classes stands for "no object", the others for classes in order."""
 

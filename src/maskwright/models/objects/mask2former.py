@@ -38,19 +38,19 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.models.heads.pixel import Head
 from maskwright.models.layers.blocks import height_width, resize
 from maskwright.models.layers.norm import moving_statistics
-from maskwright.models.objects.base import Queries, Segments
+from maskwright.models.objects.base import Queries, QueryTensors
 from maskwright.models.objects.query_decoder import QueryDecoder
+from maskwright.models.objects.reading import Reading, segments
 from maskwright.models.segmenter import Segmenter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from maskwright.models.backbones.base import Backbone
+    from maskwright.models.objects.base import Segments
 
 FAINTEST = 1e-12
 """Lower limit of the scores of pixels, so that the logarithm is finite."""
-LEAST_SCORE = 0.05
-"""Least score of an object."""
 
 
 class QueryHead(Head):
@@ -125,25 +125,31 @@ class Mask2Former(Segmenter):
         if matched:
             return [Queries(logits(queries), masks.float(), stride) for queries, masks in layers]
         queries, masks = layers[-1]
-        return [_found(*one, stride) for one in zip(logits(queries), masks.float(), strict=True)]
+        return [segments(*one, stride) for one in zip(logits(queries), masks.float(), strict=True)]
+
+    @property
+    def reading(self) -> Reading:
+        """How `tensors` become objects."""
+        return Reading(stride=self.head.stride)
+
+    def tensors(self, x: Tensor) -> QueryTensors:
+        """Find objects as `forward` does, as tensors that `reading` turns into the same objects."""
+        with moving_statistics():
+            queries, masks = self.decoder(self.backbone(self._padded(x)))[-1]
+        return QueryTensors(self.head.logits(queries), masks.float())
+
+    def watched(self, x: Tensor) -> Callable[[], list[Tensor]]:
+        """Return what computes the values that objects in an image follow from: classes and masks of the queries."""
+
+        def values() -> list[Tensor]:
+            logits, masks = self.tensors(x)
+            return [logits.softmax(2), masks.sigmoid()]
+
+        return values
 
     def typical(self, x: Tensor) -> None:
         """Do the work that is counted for one image: everything up to the queries and their masks."""
         self.head.logits(self.decoder(self.backbone(self._padded(x)))[-1][0])
-
-
-def _found(logits: Tensor, masks: Tensor, stride: int) -> Segments:
-    """Return the objects among the queries of one image: logits (Q, K + 1) of classes, and of masks (Q, h, w).
-
-    The first class is the background, which for objects means the same as "no object".
-    """
-    shares, rows = logits.softmax(dim=1)[:, 1:-1].max(dim=1)
-    inside = masks > 0
-    area = inside.sum(dim=(1, 2))
-    scores = shares * (masks.sigmoid() * inside).sum(dim=(1, 2)) / area.clamp_min(1)
-    order = scores.argsort(descending=True)
-    order = order[(scores[order] >= LEAST_SCORE) & (area[order] > 0)]
-    return Segments(rows[order] + 1, scores[order], masks[order], stride)
 
 
 def build(

@@ -18,37 +18,35 @@ rest is computed in bfloat16.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNConvFCHead, FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
-from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead, concat_box_prediction_layers
-from torchvision.ops import FeaturePyramidNetwork
-from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.ops import batched_nms
 
 from maskwright.core.channels import object_channels
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones.base import pyramid_levels
-from maskwright.models.heads.pixel import Head
 from maskwright.models.layers.blocks import height_width
 from maskwright.models.layers.norm import convert_batch_norm, moving_statistics
 from maskwright.models.objects.base import Found, ObjectNetwork, Regions
-from maskwright.models.objects.region_points import RegionPoints
-from maskwright.models.segmenter import Decoder
+from maskwright.models.objects.pyramid import Pyramid
+from maskwright.models.objects.reading import Reading
+from maskwright.models.objects.region_heads import Heads
+from maskwright.models.objects.region_points import RegionPoints, numbered
+from maskwright.models.objects.region_tensors import proposals, region_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from maskwright.models.backbones.base import Backbone
-    from maskwright.models.objects.base import Choose
+    from maskwright.models.objects.base import Choose, ObjectTensors
+    from maskwright.models.objects.region_tensors import Suppress
 
-FINEST = 4
 BOX_POINTS, MASK_POINTS = 7, 14
 RATIOS = (0.5, 1.0, 2.0)
 """Height divided by width of the anchors."""
@@ -59,103 +57,8 @@ OVERLAP, SAME = 0.7, 0.5
 LEAST_SCORE = 0.05
 TYPICAL_BOXES, TYPICAL_MASKS = 1000, 100
 """Boxes and masks of the image whose cost is counted: the largest numbers in the paper."""
-
-
-class Pyramid(Decoder):
-    """The feature pyramid of the levels from stride 4 on, and one level more, at twice the coarsest stride.
-
-    Args:
-        backbone: its levels are the input.
-        width: channels of the pyramid.
-        norm: with batch normalisation.
-    """
-
-    def __init__(self, backbone: Backbone, width: int, *, norm: bool) -> None:
-        levels = pyramid_levels(backbone.reductions, FINEST)
-        super().__init__(width, backbone.reductions[levels[0]])
-        self.levels = levels
-        self.strides = [backbone.reductions[level] for level in levels]
-        self.fpn = FeaturePyramidNetwork(
-            [backbone.channels[level] for level in levels],
-            width,
-            LastLevelMaxPool(),
-            norm_layer=nn.BatchNorm2d if norm else None,
-        )
-
-    def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Return the levels (N, width, h, w), finest first."""
-        named = OrderedDict((str(place), features[level]) for place, level in enumerate(self.levels))
-        return list(self.fpn(named).values())
-
-
-class Heads(Head):
-    """Everything behind the pyramid.
-
-    Args:
-        rpn: proposes boxes.
-        regions: classifies boxes and draws masks.
-    """
-
-    def __init__(self, rpn: RegionProposalNetwork, regions: RoIHeads) -> None:
-        super().__init__()
-        self.rpn = rpn
-        self.regions = regions
-
-    @property
-    def bias(self) -> Tensor:
-        """The bias (K,) of the classes of boxes."""
-        return cast("Tensor", self.regions.box_predictor.cls_score.bias)
-
-    @property
-    def aligned(self) -> bool:
-        """How masks lie in boxes, see `Found`: as the points lie from which they are drawn."""
-        return cast("RegionPoints", self.regions.mask_roi_pool).aligned
-
-    def anchors(self, levels: list[Tensor], padded: tuple[int, int]) -> Tensor:
-        """Return the anchors (A, 4) of all levels of an image of the size `padded`."""
-        generator, device = self.rpn.anchor_generator, levels[0].device
-        generator.set_cell_anchors(torch.float32, device)
-        grids = [list(height_width(level)) for level in levels]
-        strides = [
-            [torch.tensor(side // points, device=device) for side, points in zip(padded, grid, strict=True)]
-            for grid in grids
-        ]
-        return torch.cat(generator.grid_anchors(grids, strides))
-
-    def scored(self, levels: list[Tensor]) -> tuple[Tensor, Tensor, list[int]]:
-        """Return objectness (N, A) and shifts (N, A, 4) of all anchors, and the number of anchors by level."""
-        objectness, shifts = self.rpn.head(levels)
-        counts = [level[0].numel() for level in objectness]
-        flat = concat_box_prediction_layers([x.float() for x in objectness], [x.float() for x in shifts])
-        images = len(levels[0])
-        return flat[0].view(images, -1), flat[1].view(images, -1, 4), counts
-
-    def proposals(
-        self, anchors: Tensor, objectness: Tensor, shifts: Tensor, counts: list[int], size: tuple[int, int]
-    ) -> list[Tensor]:
-        """Return the best boxes (n, 4) of each image of `size`; gradients end here."""
-        images = len(objectness)
-        boxes = self.rpn.box_coder.decode(shifts.detach().reshape(-1, 4), [anchors] * images).view(images, -1, 4)
-        return cast("list[Tensor]", self.rpn.filter_proposals(boxes, objectness, [size] * images, counts)[0])
-
-    def classified(self, levels: list[Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the logits (R, K) of boxes and their corrections (R, 4 K)."""
-        points = self.regions.box_roi_pool(levels, boxes)
-        logits, corrections = self.regions.box_predictor(self.regions.box_head(points))
-        return logits.float(), corrections.float()
-
-    def drawn(self, levels: list[Tensor], boxes: list[Tensor]) -> Tensor:
-        """Return the logits (P, K, M, M) of the masks in boxes."""
-        points = self.regions.mask_roi_pool(levels, boxes)
-        return cast("Tensor", self.regions.mask_predictor(self.regions.mask_head(points))).float()
-
-    def found(self, levels: list[Tensor], proposals: list[Tensor], size: tuple[int, int]) -> list[Found]:
-        """Return the objects of each image of `size`."""
-        logits, corrections = self.classified(levels, proposals)
-        kept = self.regions.postprocess_detections(logits, corrections, proposals, [size] * len(proposals))
-        masks = maskrcnn_inference(self.drawn(levels, kept[0]), kept[2])
-        rows = zip(*kept, masks, strict=True)
-        return [Found(boxes, classes, scores, mask[:, 0], self.aligned) for boxes, scores, classes, mask in rows]
+WATCHED = 100
+"""Most boxes at which rounding is watched."""
 
 
 class MaskRCNN(ObjectNetwork):
@@ -183,10 +86,42 @@ class MaskRCNN(ObjectNetwork):
             if choose is None:
                 return self.head.found(levels, proposals, size)
             boxes, inner = choose(anchors, proposals)
-            logits, corrections = self.head.classified(levels, boxes)
-            masks = self.head.drawn(levels, inner)
+            logits, corrections = self.head.classified(levels, numbered(boxes))
+            masks = self.head.drawn(levels, numbered(inner))
         corrections = corrections.view(*logits.shape, 4)
         return Regions(objectness, shifts, logits, corrections, masks, self.head.aligned)
+
+    @property
+    def reading(self) -> Reading:
+        """How `tensors` become objects."""
+        return Reading(aligned=self.head.aligned)
+
+    def tensors(self, x: Tensor, suppress: Suppress = batched_nms) -> ObjectTensors:
+        """Find objects as `forward` does, as tensors that `reading` turns into the same objects.
+
+        Args:
+            x: see `ObjectNetwork`.
+            suppress: drops boxes that overlap a better one of their group.
+        """
+        size, x = height_width(x), self._padded(x)
+        with moving_statistics():
+            levels = self.decoder(self.backbone(x))
+            return region_tensors(self.head, levels, (height_width(x), size), suppress)
+
+    def watched(self, x: Tensor) -> Callable[[], list[Tensor]]:
+        """Return what computes the values that objects in an image follow from, at the boxes that it proposes now."""
+        size, x = height_width(x), self._padded(x)
+        sizes, head = (height_width(x), size), self.head
+        regions = proposals(head, self.decoder(self.backbone(x)), sizes, batched_nms)[:WATCHED]
+
+        def values() -> list[Tensor]:
+            levels = self.decoder(self.backbone(x))
+            objectness, shifts, _ = head.scored(levels)
+            logits, corrections = head.classified(levels, regions)
+            masks = head.drawn(levels, regions)
+            return [objectness.sigmoid(), shifts, logits.softmax(1), corrections, masks.sigmoid()]
+
+        return values
 
     def typical(self, x: Tensor) -> None:
         """Do the work for one image with `TYPICAL_BOXES` and `TYPICAL_MASKS`, whatever it shows."""

@@ -158,7 +158,7 @@ class QueryDecoder(Decoder):
         width = self.channels
         codes = [position_codes(height_width(one), width, finest.device) for one in maps]
         pixels = [one.flatten(2).transpose(1, 2) + code for one, code in zip(maps, self.levels[0], strict=True)]
-        x = self.queries.repeat(len(finest), 1, 1)
+        x = self.queries.repeat(finest.shape[0], 1, 1)
         found = [self._drawn(x, finest)]
         for number, layer in enumerate(self.layers):
             level = number % len(maps)

@@ -33,13 +33,17 @@ class RegionPoints(nn.Module):
         self.strides, self.count, self.aligned = tuple(strides), count, aligned
         self._place = LevelMapper(int(math.log2(strides[0])), int(math.log2(strides[-1])))
 
-    def forward(self, levels: list[Tensor], boxes: list[Tensor]) -> Tensor:
-        """Return the points (R, channels, count, count) of the boxes (n, 4) of all images, in order."""
-        numbered = [torch.cat([box.new_full((len(box), 1), image), box], 1) for image, box in enumerate(boxes)]
-        regions, places = torch.cat(numbered), self._place(boxes)
-        points = levels[0].new_zeros(len(regions), levels[0].shape[1], self.count, self.count)
+    def forward(self, levels: list[Tensor], regions: Tensor) -> Tensor:
+        """Return the points (R, channels, count, count) of regions (R, 5), see `numbered`."""
+        places = self._place([regions[:, 1:]])
+        points = levels[0].new_zeros(regions.shape[0], levels[0].shape[1], self.count, self.count)
         for place, stride in enumerate(self.strides):
             chosen = (places == place).nonzero()[:, 0]
             found = roi_align(levels[place], regions[chosen], self.count, 1 / stride, SAMPLES, aligned=self.aligned)
             points[chosen] = found.to(points.dtype)
         return points
+
+
+def numbered(boxes: Sequence[Tensor]) -> Tensor:
+    """Return the boxes (n, 4) of all images in order, with the number of the image in front: (R, 5)."""
+    return torch.cat([torch.cat([box.new_full((len(box), 1), image), box], 1) for image, box in enumerate(boxes)])
