@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from maskwright.core.channels import emits_objects
+from maskwright.exporting.object_parity import shared_objects
 from maskwright.inference.predictor import Predictor
 from maskwright.ops.images import resize_image
+from maskwright.tasks.by_objects import least_score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from maskwright.core.channels import Channels
+    from maskwright.core.instances import Instances
 
 MOST_SIDE = 1024
 """Of the upper left part of an image whose maps are compared: both are held at once, with all classes."""
@@ -26,29 +30,33 @@ LEAST_SIDE = 331
 """Images are compared in the tiles of the card, and stretched to one tile half as large again, whose sides are at least
 this long: a graph may be right at one size only."""
 SAME_LABELS = 0.98
-"""Share of the pixels that must keep their label in floating point, whatever the score says: a score may hide two
-errors that cancel. In int8, pixels between two classes change theirs without loss, so the score alone decides."""
+"""Share of the pixels that must keep their label in floating point, or of the objects that both networks must find,
+whatever the score says: a score may hide two errors that cancel. In int8, pixels between two classes change theirs
+without loss, so the score alone decides."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the maps of two networks agree.
+    """How far the maps, or the objects, of two networks agree.
 
     Attributes:
         images: that were compared, each with tiles of two sizes.
-        labels: share of pixels with the same label.
-        largest: largest difference between activated maps.
+        labels: share of pixels with the same label; of objects, share of those that both networks find.
+        largest: largest difference between activated maps, or between the scores of an object.
+        objects: whether the networks emit objects.
     """
 
     images: int
     labels: float
     largest: float
+    objects: bool = False
 
     def fault(self) -> str | None:
         """Say why these cannot be two copies of one network; None if they can."""
         if self.labels >= SAME_LABELS:
             return None
-        return f"only {100 * self.labels:.1f} % of the pixels keep their label, and {100 * SAME_LABELS:g} % must"
+        what = "objects are found by both" if self.objects else "pixels keep their label"
+        return f"only {100 * self.labels:.1f} % of the {what}, and {100 * SAME_LABELS:g} % must"
 
 
 @dataclass(frozen=True)
@@ -110,25 +118,51 @@ class Parity:
 
 
 def agreement(trained: Predictor, exported: Predictor, images: Iterable[NDArray[Any]]) -> Agreement:
-    """Compare the maps of two networks on images, each with tiles of two sizes."""
-    count = same = pixels = 0
-    largest = 0.0
-    groups = trained.card.channels
+    """Compare the maps, or the objects, of two networks on images, each with tiles of two sizes."""
+    parts = [image[:MOST_SIDE, :MOST_SIDE] for image in images]
+    seen = _seen(trained, exported, parts)
+    if emits_objects(trained.card.channels):
+        pairs = (pair for ours, theirs, image in seen for pair in _objects(ours, theirs, image))
+        same, largest = shared_objects(pairs, least_score(trained.card.decoding))
+        return Agreement(len(parts), same, largest, objects=True)
+    return Agreement(len(parts), *_same_labels(seen, trained.card.channels))
+
+
+def _seen(
+    trained: Predictor, exported: Predictor, images: Iterable[NDArray[Any]]
+) -> Iterator[tuple[Predictor, Predictor, NDArray[Any]]]:
+    """Yield both networks with each image: in the tiles of the card, and stretched to one larger tile."""
     tile = trained.card.predict.tile_size
     size = (max(LEAST_SIDE, 3 * tile[0] // 2), max(LEAST_SIDE, 3 * tile[1] // 2))
-    looks = ((trained, exported), (_with_tile(trained, size), _with_tile(exported, size)))
-    for whole in images:
-        image = whole[:MOST_SIDE, :MOST_SIDE]
-        count += 1
-        for seen, (first, second) in zip((image, resize_image(image, size)), looks, strict=True):
-            ours, theirs = first.maps(seen), second.maps(seen)
-            known = np.isfinite(ours).all(axis=0)
-            sound = known & np.isfinite(theirs).all(axis=0)
-            difference = np.abs(ours - theirs)[:, sound].max(initial=0.0) if sound.sum() == known.sum() else np.inf
-            largest = max(largest, float(difference))
-            same += int(np.count_nonzero((labels(ours, groups) == labels(theirs, groups)) & sound))
-            pixels += int(known.sum())
-    return Agreement(count, same / max(pixels, 1), largest)
+    larger = _with_tile(trained, size), _with_tile(exported, size)
+    for image in images:
+        yield trained, exported, image
+        yield *larger, resize_image(image, size)
+
+
+def _same_labels(
+    seen: Iterable[tuple[Predictor, Predictor, NDArray[Any]]], groups: Sequence[Channels]
+) -> tuple[float, float]:
+    """Return the share of pixels with the same label, and the largest difference between activated maps."""
+    same = pixels = 0
+    largest = 0.0
+    for first, second, image in seen:
+        ours, theirs = first.maps(image), second.maps(image)
+        known = np.isfinite(ours).all(axis=0)
+        sound = known & np.isfinite(theirs).all(axis=0)
+        difference = np.abs(ours - theirs)[:, sound].max(initial=0.0) if sound.sum() == known.sum() else np.inf
+        largest = max(largest, float(difference))
+        same += int(np.count_nonzero((labels(ours, groups) == labels(theirs, groups)) & sound))
+        pixels += int(known.sum())
+    return same / max(pixels, 1), largest
+
+
+def _objects(trained: Predictor, exported: Predictor, image: NDArray[Any]) -> Iterator[tuple[Instances, Instances]]:
+    """Yield what both networks emit in each tile of an image."""
+    for ours, theirs in zip(trained.blocks(image), exported.blocks(image), strict=True):
+        assert ours.objects is not None
+        assert theirs.objects is not None
+        yield ours.objects, theirs.objects
 
 
 def labels(maps: NDArray[np.float32], groups: Iterable[Channels]) -> NDArray[np.int64]:
