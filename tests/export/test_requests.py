@@ -6,7 +6,6 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +18,6 @@ from tests.workflows import toy_data as toy
 import maskwright as mw
 from maskwright.cli.main import run as command
 from maskwright.core import resources
-from maskwright.core.channels import object_channels
 from maskwright.core.errors import MaskwrightError
 from maskwright.workflows import export as workflow
 
@@ -60,15 +58,6 @@ def test_data_that_moved_are_asked_for(run: Path, tmp_path: Path) -> None:
     (copy / "data.json").write_text(json.dumps({"root": str(tmp_path / "gone")}))
     with pytest.raises(MaskwrightError, match="gone is not there any more: give its place with `data`"):
         mw.export(copy)
-
-
-def test_a_network_of_objects_is_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = SimpleNamespace(model=SimpleNamespace(name="maskrcnn"), channels=object_channels(2))
-    found = SimpleNamespace(predictor=SimpleNamespace(card=card))
-    monkeypatch.setattr(workflow, "_held_out", lambda *_: found)
-    with pytest.raises(MaskwrightError, match="maskrcnn emits objects"):
-        mw.export(run, int8=True, out=tmp_path / "out")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_int8_without_validation_images_is_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +152,12 @@ def test_the_command_line_exports_and_predicts(
     assert command(["export", str(copy), "--to", "onnx", "--data", str(run.parent / "data"), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["file"] == str(copy / "exports/onnx/model.onnx")
-    assert answer["parity"]["agreement"] == {"images": 2, "labels": 1.0, "largest": pytest.approx(0, abs=1e-4)}
+    assert answer["parity"]["agreement"] == {
+        "images": 2,
+        "labels": 1.0,
+        "largest": pytest.approx(0, abs=1e-4),
+        "objects": False,
+    }
     assert answer["kept"] == []
     assert "compared on images of the test part" in answer["notes"]
     images = str(run.parent / "data/images/test")

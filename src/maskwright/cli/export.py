@@ -82,8 +82,11 @@ def export(
         else ": {:.2f} points lost (95 %: {:.2f} to {:.2f})".format(parity.loss, *parity.interval)
     )
     rows = [
-        ("pixels with the same label", f"{100 * agreed.labels:.3f} %, {agreed.images} images at two sizes"),
-        ("largest difference of maps", f"{agreed.largest:.2g}"),
+        (
+            "objects found by both" if agreed.objects else "pixels with the same label",
+            f"{100 * agreed.labels:.3f} %, {agreed.images} images at two sizes",
+        ),
+        (f"largest difference of {'scores' if agreed.objects else 'maps'}", f"{agreed.largest:.2g}"),
         (parity.metric, f"{100 * trained.score:.2f} trained, {100 * exported.score:.2f} exported{lost}"),
         ("milliseconds for {} x {}".format(*parity.tile), f"{times}: {parity.speedup:.2f} times as fast"),
         ("size", f"{trained.bytes / 1e6:.1f} MB trained, {exported.bytes / 1e6:.1f} MB exported"),
@@ -109,7 +112,7 @@ def _engines(found: ExportTable, width: int) -> RenderableType:
             Column("arithmetic", [row.arithmetic for row in rows], rank=2, kind="name"),
             Column("ms", [f"{row.milliseconds:.1f}" for row in rows]),
             Column("times as fast", [f"{first.milliseconds / row.milliseconds:.2f}" for row in rows]),
-            Column("same label", ["" if row.labels is None else f"{100 * row.labels:.2f} %" for row in rows], rank=1),
+            Column(found.agreeing, ["" if row.labels is None else f"{100 * row.labels:.2f} %" for row in rows], rank=1),
             Column(found.metric, [digits % (factor * row.score) for row in rows]),
             Column("MB", [f"{row.bytes / 1e6:.1f}" for row in rows], rank=1),
         ],

@@ -14,9 +14,9 @@ import torch
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.optional import optional
 from maskwright.core.paths import EXPORT_FILES
-from maskwright.exporting.graph import INPUT, USAGE_KEY, halved, to_onnx, usage
+from maskwright.exporting.graph import halved, to_onnx
+from maskwright.exporting.usage import INPUT
 from maskwright.models import bundle
-from maskwright.models.weights import CARD_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,11 +99,12 @@ class Exporter:
 
     def _write_openvino(self, file: Path, precision: Precision) -> None:
         openvino = optional("openvino", "openvino")
-        model = openvino.Core().read_model(self._onnx().SerializeToString())
+        graph = self._onnx()
+        model = openvino.Core().read_model(graph.SerializeToString())
         if precision.tiles is not None:
             model = quantised(model, precision.tiles, _operations(model, precision.kept))
-        model.set_rt_info(self.card.model_dump_json(), [CARD_KEY])
-        model.set_rt_info(usage(self.card), [USAGE_KEY])
+        for entry in graph.metadata_props:
+            model.set_rt_info(entry.value, [entry.key])
         openvino.save_model(model, file, compress_to_fp16=precision.half)
 
 

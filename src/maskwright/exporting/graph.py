@@ -1,4 +1,4 @@
-"""A network as an ONNX graph: uint8 images of any number and size in, raw maps out. Knows no data set and no runtime.
+"""A network as an ONNX graph: uint8 images of any number and size in, raw maps or objects out. Knows no data set.
 
 The normalisation of the training is part of the graph, so its user only needs pixels. Sizes stay symbols through the
 whole network (`torch.export`), and so do the reflection at the edges and the cut back to the size of the image.
@@ -8,26 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
+import logging
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from maskwright.core.channels import total
+from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.optional import optional
-from maskwright.models.weights import CARD_KEY
+from maskwright.exporting.suppression import suppressed, translations
+from maskwright.exporting.usage import INPUT, OUTPUT, metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from maskwright.models.bundle import Card
+    from maskwright.models.objects.reading import Reading
     from maskwright.models.segmenter import Segmenter
 
-INPUT, OUTPUT = "image", "maps"
-USAGE_KEY = "maskwright.usage"
 _SCOPES = "pkg.torch.onnx.name_scopes"
 OPSET = 20
 _TRACED = (2, 421, 331)
@@ -36,7 +37,12 @@ answer for this example: so they are unequal, and large enough that no grid of a
 
 
 class Graph(nn.Module):
-    """A segmenter that takes pixels: uint8 (N, H, W, C) to raw maps float32 (N, K, H, W)."""
+    """A segmenter that takes pixels: uint8 (N, H, W, C) to raw maps float32 (N, K, H, W), or to tensors of objects.
+
+    Attributes:
+        names: of what it returns.
+        reading: how tensors become objects; None for maps.
+    """
 
     mean: Tensor
     std: Tensor
@@ -44,21 +50,36 @@ class Graph(nn.Module):
     def __init__(self, segmenter: Segmenter, card: Card) -> None:
         super().__init__()
         self.segmenter = segmenter
+        self.reading: Reading | None = None
+        self.names: tuple[str, ...] = (OUTPUT,)
+        if emits_objects(card.channels):
+            network = cast("Any", segmenter)
+            self.reading, self.names = network.reading, network.reading.names
+            boxes = network.reading.stride is None
+            self._tensors = partial(network.tensors, suppress=suppressed()) if boxes else network.tensors
         shape = (1, card.data.channels, 1, 1)
         self.register_buffer("mean", torch.tensor(card.data.mean).reshape(shape))
         self.register_buffer("std", torch.tensor(card.data.std).reshape(shape))
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Normalise the pixels and return the maps."""
-        x = image.permute(0, 3, 1, 2).float().sub(self.mean).div(self.std)
-        return cast("Tensor", self.segmenter(x))
+    def forward(self, image: Tensor) -> Any:
+        """Normalise the pixels and return the maps, or the tensors of objects."""
+        x = self._normalised(image)
+        return self.segmenter(x) if self.reading is None else tuple(self._tensors(x))
+
+    def watched(self, image: Tensor) -> Callable[[], list[Tensor]]:
+        """Return what computes the values that objects in an image follow from, for a network that emits objects."""
+        found: Callable[[], list[Tensor]] = cast("Any", self.segmenter).watched(self._normalised(image))
+        return found
+
+    def _normalised(self, image: Tensor) -> Tensor:
+        return image.permute(0, 3, 1, 2).float().sub(self.mean).div(self.std)
 
 
 def to_onnx(segmenter: Segmenter, card: Card) -> tuple[Any, dict[str, str]]:
     """Return the `onnx.ModelProto` of a network in evaluation mode, and the module that each node computes.
 
     Args:
-        segmenter: emits maps, not objects.
+        segmenter: of any kind.
         card: of it.
 
     Raises:
@@ -68,20 +89,20 @@ def to_onnx(segmenter: Segmenter, card: Card) -> tuple[Any, dict[str, str]]:
     optional("onnxscript", "onnx")
     example = torch.zeros((*_TRACED, card.data.channels), dtype=torch.uint8)
     free = dict.fromkeys(range(3), torch.export.Dim.DYNAMIC)
-    quiet = contextlib.redirect_stdout(io.StringIO())
-    with warnings.catch_warnings(), quiet, torch.no_grad(), _out_of_place(segmenter):
-        warnings.simplefilter("ignore")  # of the exporter, on its own parts
+    network = Graph(segmenter, card).eval()
+    with _quiet(), torch.no_grad(), _out_of_place(segmenter):
         try:
             program = torch.onnx.export(
-                Graph(segmenter, card).eval(),
+                network,
                 (example,),
                 dynamo=True,
                 opset_version=OPSET,
                 verbose=False,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
+                output_names=network.names,
                 dynamic_shapes=(free,),
                 external_data=False,
+                custom_translation_table=translations(),
             )
         except torch.onnx.OnnxExporterError as error:
             raise MaskwrightError(
@@ -92,10 +113,24 @@ def to_onnx(segmenter: Segmenter, card: Card) -> tuple[Any, dict[str, str]]:
     model = program.model_proto
     modules = {node.name: _module(node) for node in model.graph.node}
     _clean(model)
-    for key, text in ((CARD_KEY, json.dumps(card.model_dump())), (USAGE_KEY, usage(card))):
+    for key, text in metadata(card, network.reading).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, text
     return model, modules
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter from talking about its own parts."""
+    logger = logging.getLogger("onnxscript.optimizer")
+    level = logger.level
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager
@@ -119,27 +154,6 @@ def _reason(error: BaseException) -> str:
     """Return the first line of the error that an exporter's error comes from."""
     cause = error.__cause__ or error
     return next((line.strip() for line in str(cause).splitlines() if line.strip()), type(cause).__name__)
-
-
-def usage(card: Card) -> str:
-    """Say what a program needs to know to use the file without Python."""
-    data, decoding = card.data, card.decoding
-    lines = [
-        f"Input {INPUT}: uint8 (N, H, W, {data.channels}), any N, H and W; normalisation is part of the network.",
-        f"Output {OUTPUT}: float32 (N, {total(card.channels)}, H, W), raw values in these groups of channels: "
-        + "; ".join(f"{group.name} ({group.count}, {group.activation})" for group in card.channels)
-        + ".",
-        "Apply each group's activation. In the group 'classes', the index of the largest value is the class of a "
-        "pixel; names and colours are in the card, under 'classes'.",
-        f"The card is the JSON text under the key {CARD_KEY!r}: 'data' says how pixels were scaled before, 'predict' "
-        "the size and overlap of tiles for large images, 'decoding' what was fitted on validation images.",
-    ]
-    if decoding:
-        lines.append(
-            f"Decoding: {json.dumps(decoding)}. Add 'offsets' to the raw values of the classes before the largest is "
-            "taken; divide the sums by 'temperature' before the activation to get calibrated probabilities."
-        )
-    return "\n".join(lines)
 
 
 def halved(model: Any) -> None:

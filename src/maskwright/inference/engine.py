@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
 
+from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan_section import image_size
 from maskwright.models.device import resolve_device
 from maskwright.models.folding import fold_batch_norms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -50,6 +51,11 @@ class Engine(Protocol):
 
     def objects(self, tiles: NDArray[np.uint8]) -> list[Found | Segments]:
         """Return the objects of each tile instead, for a network that emits objects."""
+
+
+def method_of(engine: Engine, card: Card) -> Callable[[NDArray[np.uint8]], Any]:
+    """Return what runs the network of a card: `forward`, or `objects` where it emits objects."""
+    return engine.objects if emits_objects(card.channels) else engine.forward
 
 
 class TorchEngine:

@@ -1,18 +1,23 @@
 """Engines for exported networks: ONNX Runtime and OpenVINO, on the CPU. They know no image and no task.
 
-Both take what `exporting.graph` writes: uint8 tiles in, raw maps out. Neither sends anything (`core.optional`).
+Both take what `exporting.graph` writes: uint8 tiles in, raw maps or tensors of objects out. Neither sends anything
+(`core.optional`).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import ValidationError
 
 from maskwright.core import resources
+from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.optional import optional
 from maskwright.models.bundle import parse_card
+from maskwright.models.objects.reading import READING_KEY, Reading
 from maskwright.models.weights import CARD_KEY
 from maskwright.ops.images import working_size
 
@@ -30,21 +35,39 @@ if TYPE_CHECKING:
 _CPU = torch.device("cpu")
 
 
-class _CpuEngine:
-    """What both engines share: a CPU that one tile keeps busy, and maps only."""
+class _CpuEngine(ABC):
+    """What both engines share: a CPU that one tile keeps busy, and what the outputs of a graph mean.
+
+    Args:
+        reading: how tensors become objects; None for a network that emits maps.
+    """
 
     device = _CPU
     batch = 1
 
+    def __init__(self, reading: Reading | None) -> None:
+        self._reading = reading
+
+    @abstractmethod
+    def _run(self, tiles: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """Return the outputs of the graph, in its order."""
+
+    def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
+        """See `Engine`."""
+        return torch.from_numpy(self._run(tiles)[0])
+
     def objects(self, tiles: NDArray[np.uint8]) -> list[Found | Segments]:
-        """Never asked for: networks that emit objects are not exported."""
-        raise AssertionError(f"no exported network emits objects of {len(tiles)} tiles")
+        """See `Engine`."""
+        assert self._reading is not None
+        tensors = zip(self._reading.names, map(torch.from_numpy, self._run(tiles)), strict=True)
+        return self._reading.objects(dict(tensors), len(tiles))
 
 
 class OnnxEngine(_CpuEngine):
     """ONNX Runtime, in float32 or with the int8 layers of the file."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, reading: Reading | None = None) -> None:
+        super().__init__(reading)
         self._session = session
 
     @classmethod
@@ -59,11 +82,12 @@ class OnnxEngine(_CpuEngine):
             session = onnx_session(path)
         except Exception as error:  # noqa: BLE001 (its errors share no base)
             raise _unreadable(path, error) from None
-        return cls(session), parse_card(dict(session.get_modelmeta().custom_metadata_map), str(path))
+        card, reading = _described(dict(session.get_modelmeta().custom_metadata_map), path)
+        return cls(session, reading), card
 
-    def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
-        """See `Engine`."""
-        return torch.from_numpy(self._session.run(None, {self._session.get_inputs()[0].name: tiles})[0])
+    def _run(self, tiles: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        found: list[NDArray[Any]] = self._session.run(None, {self._session.get_inputs()[0].name: tiles})
+        return found
 
 
 class OpenvinoEngine(_CpuEngine):
@@ -76,10 +100,14 @@ class OpenvinoEngine(_CpuEngine):
         core: of OpenVINO.
         model: takes tiles of any size.
         how: the card's way to predict.
+        reading: how tensors become objects; None for a network that emits maps.
         fast: see `load`.
     """
 
-    def __init__(self, core: Any, model: Any, how: PredictPlan, *, fast: bool = False) -> None:
+    def __init__(
+        self, core: Any, model: Any, how: PredictPlan, reading: Reading | None = None, *, fast: bool = False
+    ) -> None:
+        super().__init__(reading)
         self._core, self._model, self._fast = core, model, fast
         sizes = {how.tile_size, working_size(*how.tile_size, how.flip_scale)} if how.flip else {how.tile_size}
         self._fixed = {(1, *size) for size in sizes}
@@ -102,18 +130,17 @@ class OpenvinoEngine(_CpuEngine):
         core = openvino.Core()
         try:
             model = core.read_model(path)
-            card = parse_card(_metadata(model), str(path))
-            return cls(core, model, card.predict, fast=fast), card
+            card, reading = _described(_metadata(model), path)
+            return cls(core, model, card.predict, reading, fast=fast), card
         except RuntimeError as error:
             raise _unreadable(path, error) from None
 
-    def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
-        """See `Engine`."""
+    def _run(self, tiles: NDArray[np.uint8]) -> list[NDArray[Any]]:
         size = tiles.shape[:3] if tiles.shape[:3] in self._fixed else None
         if size not in self._requests:
             self._requests[size] = self._compiled(size, tiles.shape[3]).create_infer_request()
         found = self._requests[size].infer({0: tiles}, share_inputs=True)
-        return torch.from_numpy(found[0].copy())
+        return [found[place].copy() for place in range(len(found))]
 
     def _compiled(self, size: tuple[int, ...] | None, channels: int) -> Any:
         """Compile the network for tiles of a size (N, h, w), or of any."""
@@ -147,10 +174,29 @@ def compiled(core: Any, model: Any, *, fast: bool = False) -> Any:
 
 def _metadata(model: Any) -> dict[str, str]:
     """Return the metadata of an OpenVINO model: its own, or those of the ONNX file that it was read from."""
-    for path in ([CARD_KEY], ["framework", CARD_KEY]):
-        if model.has_rt_info(path):
-            return {CARD_KEY: model.get_rt_info(path).astype(str)}
-    return {}
+    found = {}
+    for key in (CARD_KEY, READING_KEY):
+        for path in ([key], ["framework", key]):
+            if model.has_rt_info(path):
+                found[key] = model.get_rt_info(path).astype(str)
+    return found
+
+
+def _described(metadata: dict[str, str], path: Path) -> tuple[Card, Reading | None]:
+    """Return the card of a file, and how its tensors become objects, where it emits objects.
+
+    Raises:
+        MaskwrightError: one of them is missing or damaged.
+    """
+    card = parse_card(metadata, str(path))
+    if not emits_objects(card.channels):
+        return card, None
+    try:
+        return card, Reading.model_validate_json(metadata.get(READING_KEY, ""))
+    except ValidationError:
+        raise MaskwrightError(
+            f"{path} does not say how to read its objects ({READING_KEY}): copy the file again, or export again"
+        ) from None
 
 
 def _unreadable(path: Path, error: Exception) -> MaskwrightError:

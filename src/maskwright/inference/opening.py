@@ -13,10 +13,11 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import EXPORTS, MODEL_FILES, model_file
-from maskwright.inference.engine import TorchEngine
+from maskwright.inference.engine import TorchEngine, method_of
 from maskwright.inference.exported import OnnxEngine, OpenvinoEngine
 from maskwright.inference.origin import check_origin, digest
 from maskwright.models import bundle
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import torch
+    from numpy.typing import NDArray
 
     from maskwright.inference.engine import Engine
     from maskwright.models.bundle import Card
@@ -115,18 +116,27 @@ def opened(path: Path, how: How, engine: str | None = None) -> tuple[Engine, Car
     return models[times.index(min(times))]
 
 
-def milliseconds(engines: Sequence[Engine], card: Card) -> list[float]:
+def milliseconds(engines: Sequence[Engine], card: Card, tile: NDArray[np.uint8] | None = None) -> list[float]:
     """Return the median time of one tile for each engine, after one that does not count.
 
     They take turns, so that other programs on the machine disturb all of them alike.
+
+    Args:
+        engines: of networks that emit the same.
+        card: of one of them.
+        tile: real one, uint8 (1, h, w, channels), for networks of objects, which take longer the more objects they
+            find; None for noise.
     """
-    height, width = card.predict.tile_size
-    tile = np.random.default_rng(0).integers(0, 256, (1, height, width, card.data.channels), np.uint8)
+    if tile is None:
+        height, width = card.predict.tile_size
+        tile = np.random.default_rng(0).integers(0, 256, (1, height, width, card.data.channels), np.uint8)
     times: list[list[float]] = [[] for _ in engines]
     for run in range(1 + _RUNS):
         for engine, own in zip(engines, times, strict=True):
             started = time.perf_counter()
-            engine.forward(tile).cpu()  # a GPU has finished when its result is here
+            found = method_of(engine, card)(tile)
+            if isinstance(found, torch.Tensor):
+                found.cpu()  # a GPU has finished when its result is here
             if run:
                 own.append(time.perf_counter() - started)
     return [1000 * median(own) for own in times]

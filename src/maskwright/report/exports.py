@@ -28,7 +28,8 @@ class ExportRow:
         engine: that runs it.
         arithmetic: `float32`, `int8`, `int8 and bfloat16` and the like.
         milliseconds: for one tile.
-        labels: share of the pixels with the label that the trained model gives; None for the trained model.
+        labels: share of the pixels with the label that the trained model gives, or of the objects that both find; None
+            for the trained model.
         score: on held-out images.
         bytes: of its files.
         fastest: whether no other takes less time here.
@@ -54,6 +55,7 @@ class ExportTable:
         percent: whether it is a share.
         tile: (height, width) that the times are for.
         machine: processor and cores, in words.
+        objects: whether the model emits objects.
     """
 
     rows: Sequence[ExportRow]
@@ -61,6 +63,12 @@ class ExportTable:
     percent: bool
     tile: tuple[int, int]
     machine: str
+    objects: bool = False
+
+    @property
+    def agreeing(self) -> str:
+        """What `labels` is, for people."""
+        return "same object" if self.objects else "same label"
 
 
 def write_exports(report: Path, table: ExportTable) -> bool:

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import EXPORTS, MODEL_FILES, model_file
 from maskwright.diagnosis.shift import FILE, Reference
 from maskwright.inference import Predictor
-from maskwright.inference.engine import TorchEngine
+from maskwright.inference.engine import TorchEngine, method_of
 from maskwright.inference.origin import digest
 from maskwright.serve.drift import Drift
 
@@ -127,7 +126,7 @@ class Served:
         )
         height, width = predictor.card.predict.tile_size
         tile = np.zeros((1, height, width, predictor.card.data.channels), np.uint8)
-        run = predictor.engine.objects if emits_objects(predictor.card.channels) else predictor.engine.forward
+        run = method_of(predictor.engine, predictor.card)
         run(tile)  # the first one takes longer, and does not count
         began = time.perf_counter()
         run(tile)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core import resources
-from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import EXPORTS, MODEL_FILE
 from maskwright.report.exports import write_exports
@@ -23,7 +22,6 @@ from maskwright.workflows.runs import run_folder
 if TYPE_CHECKING:
     from maskwright.core.events import OnEvent
     from maskwright.exporting.parity import Parity
-    from maskwright.models.bundle import Card
     from maskwright.report.exports import ExportTable
     from maskwright.workflows.export_request import ExportRequest
 
@@ -64,7 +62,6 @@ def export(run: Path, request: ExportRequest, on_event: OnEvent | None = None) -
     out = (request.out or run / EXPORTS / request.name).resolve()
     check_out(out)
     evaluation = _held_out(run, request.data)
-    _check_card(evaluation.predictor.card)
     with new_folder(out) as folder:
         attempts = Attempts(evaluation, request.to, folder, on_event)
         comparison, file = agreeing(attempts, request)
@@ -85,7 +82,7 @@ def export(run: Path, request: ExportRequest, on_event: OnEvent | None = None) -
         )
     if out.parent == (run / EXPORTS).resolve():
         attempts.tell("time", "the model and all of its exports, in turns")
-        table = table_of(run, comparison.parity, percent=attempts.percent)
+        table = table_of(run, comparison.parity, attempts.tile, percent=attempts.percent)
         report = run / run_folder.REPORT
         if not report.is_file() or not write_exports(report, table):
             notes.append(f"{report} has no place for the table of exports: an earlier version wrote it, or it is gone")
@@ -108,17 +105,3 @@ def _held_out(run: Path, data: Path | None) -> Evaluation:
     raise MaskwrightError(
         f"{root} has no labelled test or validation image to compare the export on: label some", "data"
     )
-
-
-def _check_card(card: Card) -> None:
-    """Refuse a network that emits objects, which no exported graph can.
-
-    Raises:
-        MaskwrightError: it does.
-    """
-    if emits_objects(card.channels):
-        raise MaskwrightError(
-            f"{card.model.name} emits objects: it chooses among boxes or queries in steps that the exported graph does "
-            "not have, and only networks that emit maps can be exported. Train one of them, or predict with the model "
-            "as it is"
-        )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 
-from maskwright.core.channels import total
+from maskwright.core.channels import emits_objects, total
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Stage
 from maskwright.core.paths import model_file
@@ -22,6 +23,7 @@ from maskwright.inference.opening import milliseconds
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.paired import difference
 from maskwright.models import bundle
+from maskwright.models.objects.base import Found
 from maskwright.workflows.evaluate_parts import scoring
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from maskwright.exporting.sensitivity import Part
     from maskwright.metrics.scores import Scores
     from maskwright.models.bundle import Card
+    from maskwright.models.objects.base import Segments
     from maskwright.models.segmenter import Segmenter
     from maskwright.workflows.evaluate_parts.evaluation import Evaluation
 
@@ -67,6 +70,11 @@ class Attempts:
         self._trained: Scores | None = None
         self._on_event = on_event
 
+    @cached_property
+    def tile(self) -> NDArray[np.uint8]:
+        """A real held-out tile, uint8 (1, h, w, channels)."""
+        return real_tiles(self.trained, self.records, 1)[0]
+
     def tell(self, name: str, detail: str) -> None:
         """Say that a stage begins."""
         if self._on_event is not None:
@@ -86,7 +94,8 @@ class Attempts:
     def compared(self, file: Path, *, fast: bool = False) -> Parity:
         """Return how an export compares with the trained model; `fast` for bfloat16 where it is not int8."""
         exported = Predictor.load(file, "cpu", fast=fast)
-        self.tell("compare", f"the maps of {plural(self._looked, 'image')}, and the score of {len(self.records)}")
+        what = "objects" if emits_objects(self.trained.card.channels) else "maps"
+        self.tell("compare", f"the {what} of {plural(self._looked, 'image')}, and the score of {len(self.records)}")
         if self._trained is None:
             self._trained = self._score(self.trained)
         found = self._agreement(exported)
@@ -97,7 +106,7 @@ class Attempts:
         if change.low is not None and change.high is not None:
             first, last = 100 * change.low, 100 * change.high
             interval = (-last, -first) if metric.higher_is_better else (first, last)
-        times = milliseconds([self.trained.engine, exported.engine], card)
+        times = milliseconds([self.trained.engine, exported.engine], card, self.tile)
         trained, side = (
             Side(cast("float", scores.score.value), time, _bytes(each))
             for scores, time, each in zip((before, after), times, (model_file(self.evaluation.run), file), strict=True)
@@ -114,7 +123,7 @@ class Attempts:
         """Return the modules that differ most in an export, each with the error that it adds."""
         self.tell("layers", "those that differ most from the model")
         graph = Graph(self.exporter.segmenter, self.trained.card)
-        return worst(graph, file, self.exporter.modules, real_tiles(self.trained, self.records, 1)[0])
+        return worst(graph, file, self.exporter.modules, self.tile)
 
     @property
     def _looked(self) -> int:
@@ -182,7 +191,7 @@ def real_tiles(predictor: Predictor, records: Sequence[Record], count: int) -> l
 
 
 class _Recorder:
-    """An engine that keeps the tiles that it gets, and gives empty maps: no network runs.
+    """An engine that keeps the tiles that it gets, and gives empty maps or no objects: no network runs.
 
     Args:
         batch: tiles that one call should get.
@@ -200,9 +209,11 @@ class _Recorder:
         self.tiles += [tile[None].copy() for tile in tiles]
         return torch.zeros(len(tiles), self._channels, *tiles.shape[1:3])
 
-    def objects(self, tiles: NDArray[np.uint8]) -> list[Any]:
-        """Never asked for: networks that emit objects are not exported."""
-        raise AssertionError(f"no exported network emits objects of {len(tiles)} tiles")
+    def objects(self, tiles: NDArray[np.uint8]) -> list[Found | Segments]:
+        """Do the same for a network that emits objects."""
+        self.forward(tiles)
+        nothing = torch.zeros(0)
+        return [Found(torch.zeros(0, 4), nothing, nothing, torch.zeros(0, 1, 1), aligned=True) for _ in tiles]
 
 
 def trained_network(file: Path, card: Card) -> Segmenter:

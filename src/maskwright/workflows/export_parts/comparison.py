@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from maskwright.exporting.parity import Parity
     from maskwright.inference.engine import Engine
 
@@ -54,12 +57,13 @@ class Comparison:
         write_text(folder / PARITY, json.dumps(found, indent=1) + "\n")
 
 
-def table_of(run: Path, parity: Parity, *, percent: bool) -> ExportTable:
+def table_of(run: Path, parity: Parity, tile: NDArray[np.uint8], *, percent: bool) -> ExportTable:
     """Time the trained model and all exports of it in the run, in turns.
 
     Args:
         run: the run folder; exports of an earlier model in it are left out.
         parity: of the newest export.
+        tile: real one, uint8 (1, h, w, channels), that they are timed with.
         percent: whether its score is a share.
     """
     model = run / MODEL_FILE
@@ -77,12 +81,12 @@ def table_of(run: Path, parity: Parity, *, percent: bool) -> ExportTable:
             if figures is not None:
                 engines.append(opened(file, How("cpu", fast=fast))[0])
                 rows.append(_row(comparison.parent.name, file, figures, found["arithmetic"], fast=fast))
-    times = milliseconds(engines, card)
+    times = milliseconds(engines, card, tile)
     best = min(times)
     timed = [replace(row, milliseconds=time, fastest=time == best) for row, time in zip(rows, times, strict=True)]
     name = platform.processor() or platform.machine()
     machine = f"{name} with {plural(resources.cores(), 'core')}"
-    return ExportTable(timed, parity.metric, percent, parity.tile, machine)
+    return ExportTable(timed, parity.metric, percent, parity.tile, machine, objects=parity.agreement.objects)
 
 
 def _row(name: str, file: Path, figures: dict[str, Any], arithmetic: str, *, fast: bool) -> ExportRow:

@@ -1,0 +1,195 @@
+"""Exports of networks that emit objects: they find what the model finds, and each planted fault is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("openvino")
+pytest.importorskip("nncf")
+
+import onnx
+from onnx import helper, numpy_helper
+from tests.workflows import test_mask2former, test_maskrcnn
+from tests.workflows.squares import STILL, picture, written
+
+import maskwright as mw
+from maskwright.cli.main import run as command
+from maskwright.core.errors import MaskwrightError
+from maskwright.exporting import formats
+from maskwright.exporting.graph import to_onnx
+from maskwright.models import bundle
+from maskwright.workflows.export_parts.attempt import trained_network
+from maskwright.workflows.train import train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+REQUESTS = {
+    "maskrcnn": test_maskrcnn.request("optim.name=adamw", "optim.lr=5e-3", "optim.ema=0.5", *STILL, steps=30),
+    "mask2former": test_mask2former.request("optim.lr=0.02", "optim.ema=0.9", *STILL, steps=200),
+}
+
+
+@dataclass
+class Trained:
+    """A run, its graph, which is made once, and what is done to each copy of it."""
+
+    run: Path
+    model: Any
+    modules: dict[str, str]
+    edits: list[Callable[[Any], None]] = field(default_factory=list)
+
+    @property
+    def data(self) -> Path:
+        return self.run.parent / "data"
+
+    def remade(self, _segmenter: Any, _card: Any) -> tuple[Any, dict[str, str]]:
+        copy = type(self.model)()
+        copy.CopyFrom(self.model)
+        for edit in self.edits:
+            edit(copy)
+        return copy, dict(self.modules)
+
+
+@pytest.fixture(scope="module", params=REQUESTS)
+def found(request: Any, tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Trained:
+    root = tmp_path_factory.mktemp(request.param)
+    (root / "data").mkdir()
+    train(written(root / "data"), REQUESTS[request.param], root / "run")
+    file = root / "run/model.safetensors"
+    card = bundle.read_card(file)
+    return Trained(root / "run", *to_onnx(trained_network(file, card), card))
+
+
+@pytest.fixture
+def trained(found: Trained, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    found.edits.clear()
+    monkeypatch.setattr(formats, "to_onnx", found.remade)
+    return found
+
+
+def boxes_only(trained: Trained) -> None:
+    if len(trained.model.graph.output) != 5:
+        pytest.skip("its objects have no boxes")
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino", "torch"])
+def test_an_export_finds_what_the_model_finds(trained: Trained, tmp_path: Path, target: str) -> None:
+    result = mw.export(trained.run, to=target, out=tmp_path / "out")
+    assert result.parity.agreement.objects
+    assert result.parity.agreement.labels == 1
+    assert result.parity.agreement.largest < 1e-3
+    assert result.parity.loss == pytest.approx(0, abs=1e-6)
+    ours, theirs = mw.load(trained.run, "cpu"), mw.load(tmp_path / "out", "cpu")
+    image, _ = picture(100)
+    for predictor in (ours, theirs):
+        assert [group.name for group in predictor.card.channels] == ["objects"]
+    wanted = ours.with_decoding({"score": 0.3}).result(image).objects
+    assert wanted
+    for first, second in zip(wanted, theirs.with_decoding({"score": 0.3}).result(image).objects, strict=True):
+        assert (first.index, first.top, first.left) == (second.index, second.top, second.left)
+        assert first.score == pytest.approx(second.score, abs=1e-3)
+        np.testing.assert_array_equal(first.mask, second.mask)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_batches_and_sizes_are_free(trained: Trained, tmp_path: Path, engine: str) -> None:
+    mw.export(trained.run, to=engine, out=tmp_path / "out")
+    ours, theirs = mw.load(trained.run, "cpu").engine, mw.load(tmp_path / "out", "cpu").engine
+    for batch, size in ((1, (96, 96)), (3, (64, 130)), (2, (40, 40))):
+        images = [np.resize(picture(number)[0], (*size, 3)) for number in range(batch)]
+        for first, second in zip(ours.objects(np.stack(images)), theirs.objects(np.stack(images)), strict=True):
+            assert len(first.scores) == len(second.scores)
+            np.testing.assert_allclose(first.scores, second.scores, atol=1e-4)
+
+
+def wrong_mean(model: Any) -> None:
+    """Subtract too much from the pixels."""
+    mean = next(weights for weights in model.graph.initializer if weights.name == "mean")
+    mean.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(mean) + 90, "mean"))
+
+
+def exchanged(name: str, index: list[int], axis: int) -> Callable[[Any], None]:
+    """Return an edit that puts an output into another order along an axis."""
+
+    def edit(model: Any) -> None:
+        last = next(node for node in model.graph.node if name in node.output)
+        last.output[list(last.output).index(name)] = "in_order"
+        model.graph.initializer.append(numpy_helper.from_array(np.array(index), "order"))
+        model.graph.node.append(helper.make_node("Gather", ["in_order", "order"], [name], "exchange", axis=axis))
+
+    return edit
+
+
+def other_points(model: Any) -> None:
+    """Read the points of boxes half a pixel beside."""
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if (node.op_type, attribute.name) == ("RoiAlign", "spatial_scale"):
+                attribute.f *= 1.5
+
+
+def test_a_wrong_mean_is_refused(trained: Trained, tmp_path: Path) -> None:
+    trained.edits.append(wrong_mean)
+    with pytest.raises(MaskwrightError, match="Nothing was written"):
+        mw.export(trained.run, to="onnx", out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", [exchanged("boxes", [1, 0, 3, 2], 1), other_points], ids=["sides", "points"])
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_a_fault_in_boxes_is_refused(trained: Trained, tmp_path: Path, fault: Any, target: str) -> None:
+    boxes_only(trained)
+    trained.edits.append(fault)
+    with pytest.raises(MaskwrightError, match=r"of the objects are found by both, and 98 % must|points of F1"):
+        mw.export(trained.run, to=target, out=tmp_path / "out")
+
+
+def test_classes_in_another_order_are_refused(trained: Trained, tmp_path: Path) -> None:
+    if len(trained.model.graph.output) == 5:
+        pytest.skip("it has one class, and no logits of it")
+    trained.edits.append(exchanged("class_logits", [1, 0, 2], 2))
+    with pytest.raises(MaskwrightError, match="Nothing was written"):
+        mw.export(trained.run, to="onnx", out=tmp_path / "out")
+
+
+def test_the_file_says_how_to_read_its_objects(trained: Trained, tmp_path: Path) -> None:
+    mw.export(trained.run, to="onnx", out=tmp_path / "out")
+    model = onnx.load(tmp_path / "out/model.onnx")
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    names = [node.name for node in model.graph.output]
+    assert all(f"{name}: " in metadata["maskwright.usage"] for name in names)
+    reading = json.loads(metadata["maskwright.objects"])
+    assert reading == ({"aligned": True, "stride": None} if "boxes" in names else {"aligned": None, "stride": 4})
+    del model.metadata_props[[entry.key for entry in model.metadata_props].index("maskwright.objects")]
+    onnx.save(model, tmp_path / "out/model.onnx")
+    with pytest.raises(MaskwrightError, match="does not say how to read its objects"):
+        mw.load(tmp_path / "out", "cpu")
+
+
+def test_the_command_line_exports_predicts_and_evaluates(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(trained.run, tmp_path / "run", ignore=shutil.ignore_patterns("exports"))
+    assert command(["export", str(copy), "--to", "openvino"]) == 0
+    shown = capsys.readouterr()
+    assert "objects found by both" in shown.out
+    assert "same object" in shown.out
+    assert "compare: the objects of " in shown.err
+    assert "the objects that both find" in (copy / "report.html").read_text()
+    images = str(trained.data / "images")
+    masks = ["--out", str(tmp_path / "masks"), "--save", "instances"]
+    assert command(["predict", str(copy), images, "--engine", "auto", *masks]) == 0
+    assert len(list((tmp_path / "masks").rglob("*.tif"))) + len(list((tmp_path / "masks").rglob("*.png"))) == 16
+    ours = mw.evaluate(copy, trained.data, out=tmp_path).scores.score.value
+    theirs = mw.evaluate(copy / "exports/openvino", trained.data, out=tmp_path).scores.score.value
+    assert theirs == pytest.approx(ours, abs=1e-6)
