@@ -112,6 +112,12 @@ def test_batches_and_sizes_are_free(trained: Trained, tmp_path: Path, engine: st
             np.testing.assert_allclose(first.scores, second.scores, atol=1e-4)
 
 
+def test_int8_is_refused(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(MaskwrightError, match="emits objects, and int8 is for networks that emit maps") as caught:
+        mw.export(trained.run, to="openvino", int8=True, out=tmp_path / "out")
+    assert caught.value.key == "int8"
+
+
 def wrong_mean(model: Any) -> None:
     """Subtract too much from the pixels."""
     mean = next(weights for weights in model.graph.initializer if weights.name == "mean")

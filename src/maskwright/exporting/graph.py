@@ -23,7 +23,7 @@ from maskwright.exporting.suppression import suppressed, translations
 from maskwright.exporting.usage import INPUT, OUTPUT, metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from maskwright.models.bundle import Card
     from maskwright.models.objects.reading import Reading
@@ -63,16 +63,8 @@ class Graph(nn.Module):
 
     def forward(self, image: Tensor) -> Any:
         """Normalise the pixels and return the maps, or the tensors of objects."""
-        x = self._normalised(image)
+        x = image.permute(0, 3, 1, 2).float().sub(self.mean).div(self.std)
         return self.segmenter(x) if self.reading is None else tuple(self._tensors(x))
-
-    def watched(self, image: Tensor) -> Callable[[], list[Tensor]]:
-        """Return what computes the values that objects in an image follow from, for a network that emits objects."""
-        found: Callable[[], list[Tensor]] = cast("Any", self.segmenter).watched(self._normalised(image))
-        return found
-
-    def _normalised(self, image: Tensor) -> Tensor:
-        return image.permute(0, 3, 1, 2).float().sub(self.mean).div(self.std)
 
 
 def to_onnx(segmenter: Segmenter, card: Card) -> tuple[Any, dict[str, str]]:

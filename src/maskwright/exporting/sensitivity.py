@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from maskwright.core.channels import emits_objects
 from maskwright.inference.maps import activated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -43,7 +42,7 @@ class Part:
     Attributes:
         module: its path.
         error: mean squared difference of the activated maps if only this part is rounded, in variances of the maps;
-            each group of channels counts alike. Of a network of objects, of what these follow from (`Graph.watched`).
+            each group of channels counts alike.
         cost: multiply-adds of its layers on the tiles.
     """
 
@@ -86,15 +85,14 @@ def measured(graph: Graph, tiles: Sequence[NDArray[np.uint8]], groups: Sequence[
     """
     layers = {name: _Layer(each) for name, each in graph.segmenter.named_modules() if isinstance(each, LAYERS)}
 
-    def signals() -> list[Sequence[Tensor]]:
-        return [look() for look in looks]
+    def maps() -> list[Tensor]:
+        return [activated(graph(torch.from_numpy(tile)), groups) for tile in tiles]
 
     with torch.no_grad():
-        looks = [_watched(graph, torch.from_numpy(tile), groups) for tile in tiles]
         with ExitStack() as hooks:
             for layer in layers.values():
                 hooks.callback(layer.module.register_forward_hook(layer.watch).remove)
-            exact = signals()
+            exact = maps()
         parts: dict[str, list[_Layer]] = {}
         for name, layer in layers.items():
             if layer.cost:
@@ -102,7 +100,7 @@ def measured(graph: Graph, tiles: Sequence[NDArray[np.uint8]], groups: Sequence[
         found = []
         for module, own in parts.items():
             with _rounded(own):
-                errors = [_difference(ours, theirs) for ours, theirs in zip(exact, signals(), strict=True)]
+                errors = [_difference(ours, theirs, groups) for ours, theirs in zip(exact, maps(), strict=True)]
             found.append(Part(module, sum(errors) / len(errors), sum(layer.cost for layer in own)))
     return found
 
@@ -118,17 +116,10 @@ def costliest(parts: Sequence[Part], share: float) -> list[Part]:
     return sorted(chosen, key=lambda part: -part.error)
 
 
-def _watched(graph: Graph, tile: Tensor, groups: Sequence[Channels]) -> Callable[[], Sequence[Tensor]]:
-    """Return what computes the values that int8 must keep: groups of activated maps, or what objects follow from."""
-    if emits_objects(groups):
-        return graph.watched(tile)
+def _difference(exact: Tensor, rounded: Tensor, groups: Sequence[Channels]) -> float:
+    """Return the mean squared difference of maps (1, C, h, w) in variances, the mean over groups of channels."""
     counts = [group.count for group in groups]
-    return lambda: activated(graph(tile), groups).split(counts, 1)
-
-
-def _difference(exact: Sequence[Tensor], rounded: Sequence[Tensor]) -> float:
-    """Return the mean squared difference of signals in variances, the mean over signals."""
-    pairs = zip(exact, rounded, strict=True)
+    pairs = zip(exact.split(counts, 1), rounded.split(counts, 1), strict=True)
     each = [float((ours - theirs).square().mean() / ours.var().clamp_min(1e-12)) for ours, theirs in pairs]
     return sum(each) / len(each)
 

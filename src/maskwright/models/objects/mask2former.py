@@ -44,7 +44,7 @@ from maskwright.models.objects.reading import Reading, segments
 from maskwright.models.segmenter import Segmenter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from maskwright.models.backbones.base import Backbone
     from maskwright.models.objects.base import Segments
@@ -137,15 +137,6 @@ class Mask2Former(Segmenter):
         with moving_statistics():
             queries, masks = self.decoder(self.backbone(self._padded(x)))[-1]
         return QueryTensors(self.head.logits(queries), masks.float())
-
-    def watched(self, x: Tensor) -> Callable[[], list[Tensor]]:
-        """Return what computes the values that objects in an image follow from: classes and masks of the queries."""
-
-        def values() -> list[Tensor]:
-            logits, masks = self.tensors(x)
-            return [logits.softmax(2), masks.sigmoid()]
-
-        return values
 
     def typical(self, x: Tensor) -> None:
         """Do the work that is counted for one image: everything up to the queries and their masks."""

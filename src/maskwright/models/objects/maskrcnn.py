@@ -38,7 +38,7 @@ from maskwright.models.objects.pyramid import Pyramid
 from maskwright.models.objects.reading import Reading
 from maskwright.models.objects.region_heads import Heads
 from maskwright.models.objects.region_points import RegionPoints, numbered
-from maskwright.models.objects.region_tensors import proposals, region_tensors
+from maskwright.models.objects.region_tensors import region_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,8 +57,6 @@ OVERLAP, SAME = 0.7, 0.5
 LEAST_SCORE = 0.05
 TYPICAL_BOXES, TYPICAL_MASKS = 1000, 100
 """Boxes and masks of the image whose cost is counted: the largest numbers in the paper."""
-WATCHED = 100
-"""Most boxes at which rounding is watched."""
 
 
 class MaskRCNN(ObjectNetwork):
@@ -107,21 +105,6 @@ class MaskRCNN(ObjectNetwork):
         with moving_statistics():
             levels = self.decoder(self.backbone(x))
             return region_tensors(self.head, levels, (height_width(x), size), suppress)
-
-    def watched(self, x: Tensor) -> Callable[[], list[Tensor]]:
-        """Return what computes the values that objects in an image follow from, at the boxes that it proposes now."""
-        size, x = height_width(x), self._padded(x)
-        sizes, head = (height_width(x), size), self.head
-        regions = proposals(head, self.decoder(self.backbone(x)), sizes, batched_nms)[:WATCHED]
-
-        def values() -> list[Tensor]:
-            levels = self.decoder(self.backbone(x))
-            objectness, shifts, _ = head.scored(levels)
-            logits, corrections = head.classified(levels, regions)
-            masks = head.drawn(levels, regions)
-            return [objectness.sigmoid(), shifts, logits.softmax(1), corrections, masks.sigmoid()]
-
-        return values
 
     def typical(self, x: Tensor) -> None:
         """Do the work for one image with `TYPICAL_BOXES` and `TYPICAL_MASKS`, whatever it shows."""

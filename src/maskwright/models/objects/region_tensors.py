@@ -38,7 +38,7 @@ def region_tensors(heads: Heads, levels: list[Tensor], sizes: Sizes, suppress: S
         suppress: drops boxes that overlap a better one of their group.
     """
     images, size = levels[0].shape[0], sizes[1]
-    regions = proposals(heads, levels, sizes, suppress)
+    regions = _proposals(heads, levels, sizes, suppress)
     logits, corrections = heads.classified(levels, regions)
     boxes = heads.regions.box_coder.decode_single(corrections, regions[:, 1:]).unflatten(1, (-1, 4))
     boxes, scores = clip_boxes_to_image(boxes, size), logits.softmax(1)
@@ -55,7 +55,7 @@ def region_tensors(heads: Heads, levels: list[Tensor], sizes: Sizes, suppress: S
     return ObjectTensors(owner, boxes, classes, scores[kept], masks)
 
 
-def proposals(heads: Heads, levels: list[Tensor], sizes: Sizes, suppress: Suppress) -> Tensor:
+def _proposals(heads: Heads, levels: list[Tensor], sizes: Sizes, suppress: Suppress) -> Tensor:
     """Return the best boxes of all images: (R, 5), see `region_points.numbered`."""
     objectness, shifts, counts = heads.scored(levels)
     images, anchors = objectness.shape[0], heads.anchors(levels, sizes[0])
