@@ -41,7 +41,9 @@ def suppressed() -> Callable[[Tensor, Tensor, Tensor, float], Tensor]:
 
 def translations() -> dict[Any, Callable[..., Any]]:
     """Return what operations become in the graph, for `torch.onnx.export`."""
-    from onnxscript import opset20 as op
+    from onnxscript import opset20
+
+    op: Any = opset20  # it takes lists for tensors, which its types do not say
 
     def written(boxes: Any, scores: Any, groups: Any, overlap: float) -> Any:
         count = op.Add(op.ReduceMax(op.Concat(groups, op.Constant(value_ints=[0]), axis=0), keepdims=1), [1])

@@ -56,7 +56,11 @@ class Reading(Section):
             return [segments(*one, self.stride) for one in zip(*queries, strict=True)]
         assert self.aligned is not None
         owner, *rest = ObjectTensors(**tensors)
-        return [Found(*(part[owner == image] for part in rest), aligned=self.aligned) for image in range(images)]
+        found: list[Found | Segments] = []
+        for image in range(images):
+            boxes, classes, scores, masks = (part[owner == image] for part in rest)
+            found.append(Found(boxes, classes, scores, masks, self.aligned))
+        return found
 
 
 def segments(logits: Tensor, masks: Tensor, stride: int) -> Segments:
