@@ -131,7 +131,8 @@ def exchanged(name: str, index: list[int], axis: int) -> Callable[[Any], None]:
         last = next(node for node in model.graph.node if name in node.output)
         last.output[list(last.output).index(name)] = "in_order"
         model.graph.initializer.append(numpy_helper.from_array(np.array(index), "order"))
-        model.graph.node.append(helper.make_node("Gather", ["in_order", "order"], [name], "exchange", axis=axis))
+        exchange = helper.make_node("Gather", ["in_order", "order"], [name], "exchange", axis=axis)
+        model.graph.node.insert(list(model.graph.node).index(last) + 1, exchange)
 
     return edit
 

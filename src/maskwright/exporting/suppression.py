@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MOST = 1000
 """Boxes that may stay in a group: no network takes more."""
 LARGEST = 2**63 - 1
+ELSEWHERE, NOWHERE = -1e30, -1e29
+"""The score of a box in a group that is not its own, and the least of one that counts: scores may be logits."""
 NAME = "maskwright::suppressed"
 
 
@@ -49,8 +51,8 @@ def translations() -> dict[Any, Callable[..., Any]]:
         count = op.Add(op.ReduceMax(op.Concat(groups, op.Constant(value_ints=[0]), axis=0), keepdims=1), [1])
         numbers = op.Range(0, op.Squeeze(count), 1)
         own = op.Equal(op.Unsqueeze(groups, [0]), op.Unsqueeze(numbers, [1]))
-        apart = op.Where(own, op.Unsqueeze(scores, [0]), op.Constant(value_float=0.0))
-        kept = op.NonMaxSuppression(op.Unsqueeze(boxes, [0]), op.Unsqueeze(apart, [0]), [MOST], [overlap], [0.0])
+        apart = op.Where(own, op.Unsqueeze(scores, [0]), op.Constant(value_float=ELSEWHERE))
+        kept = op.NonMaxSuppression(op.Unsqueeze(boxes, [0]), op.Unsqueeze(apart, [0]), [MOST], [overlap], [NOWHERE])
         return op.Squeeze(op.Slice(kept, [2], [3], [1]), [1])
 
     def at_most(first: Any, second: Any) -> Any:

@@ -69,7 +69,8 @@ def _proposals(heads: Heads, levels: list[Tensor], sizes: Sizes, suppress: Suppr
     owner = torch.arange(images, device=anchor.device)[:, None].expand_as(anchor).flatten()
     anchor, groups = anchor.flatten(), owner * len(counts) + torch.cat(level, 1).flatten()
     boxes = heads.rpn.box_coder.decode_single(shifts[owner, anchor], anchors[anchor])
-    boxes, scores = clip_boxes_to_image(boxes, sizes[1]), objectness[owner, anchor].sigmoid()
+    boxes, scores = clip_boxes_to_image(boxes, sizes[1]), objectness[owner, anchor]
+    # Logits, and not probabilities: those of sure background are 0 in some runtimes, and their order is lost.
     good = _large(boxes, LEAST_PROPOSAL).nonzero()[:, 0]
     kept = good[suppress(boxes[good], scores[good], groups[good], heads.rpn.nms_thresh)]
     kept = kept[_best(scores[kept], owner[kept], images, heads.rpn.post_nms_top_n())]
