@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 import maskwright as mw
+from maskwright.core.channels import class_channels
 from maskwright.core.errors import MaskwrightError
 from maskwright.inference import exported as exported_engines
 from maskwright.inference import opening
@@ -60,7 +61,8 @@ def test_engines_take_turns() -> None:
             order.append(self.name)
             return torch.zeros(1)
 
-    card = SimpleNamespace(predict=SimpleNamespace(tile_size=(48, 64)), data=SimpleNamespace(channels=3))
+    tile, image = SimpleNamespace(tile_size=(48, 64)), SimpleNamespace(channels=3)
+    card = SimpleNamespace(predict=tile, data=image, channels=class_channels(2))
     times = opening.milliseconds([Named("a"), Named("b")], card)  # type: ignore[list-item, arg-type]
     assert len(times) == 2
     assert order == ["a", "b"] * 6

@@ -30,6 +30,7 @@ def test_the_gallery_by_keys(looked: Looked) -> None:
 
 
 def test_only_the_last_of_many_images_is_shown(looked: Looked) -> None:
+    looked.page.locator("#thumbs canvas").nth(2).wait_for()  # before, there is no next image
     looked.segmented(lambda: looked.press("d", "d", "d", "d", "d"))
     assert looked.page.locator("#name").inner_text() == "b.png"
     assert looked.page.locator("#pane-a").get_attribute("aria-label").startswith("b.png, segmented by leaves:")
