@@ -16,6 +16,8 @@ from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
 from maskwright.core.pixel_size import PixelSize
 from maskwright.ops.instance_maps import from_map
+from maskwright.ops.rows import ArrayRows, SlicedRows
+from maskwright.tasks import measurements
 from maskwright.tasks.measurements import write_measurements
 
 if TYPE_CHECKING:
@@ -118,6 +120,43 @@ def test_crops_measure_as_the_whole_image_does(tmp_path: Path) -> None:
         assert [row[key] for key in shape] == pytest.approx(judged, rel=1e-5)
         means = [row[f"mean_intensity_{channel}"] for channel in (1, 2, 3)]
         assert means == pytest.approx(region.intensity_mean.tolist(), rel=1e-5)
+
+
+class Recorded:
+    """The rows of an image, which remember what was asked for."""
+
+    def __init__(self, image: NDArray[Any]) -> None:
+        self._rows = ArrayRows(image)
+        self.size, self.channels, self.dtype = self._rows.size, self._rows.channels, self._rows.dtype
+        self.asked: list[int] = []
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        self.asked += range(start, stop)
+        return self._rows.rows(start, stop)
+
+
+def test_an_image_by_rows_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects come by score, and each would otherwise decode all tiles beside it."""
+    rng = np.random.default_rng(0)
+    image = rng.random((40, 30, 2), np.float32)
+    image[5:9, :20] = np.nan
+    corners = [(20, 33, 2, 9), (0, 7, 0, 30), (3, 40, 11, 12), (25, 26, 3, 4), (21, 30, 20, 29)]
+    objects = boxes((40, 30), *corners)
+    monkeypatch.setattr(measurements, "BAND_PIXELS", 30 * 8)
+    read = Recorded(image)
+    (found, whole) = (rows(tmp_path, given, objects) for given in (SlicedRows(read), image))  # type: ignore[arg-type]
+    assert read.asked == list(range(40))
+    assert found == whole
+    for (top, bottom, left, right), row in zip(corners, found, strict=True):
+        means = np.nanmean(image[top:bottom, left:right].astype(float), axis=(0, 1))
+        assert [float(row[f"mean_intensity_{channel}"]) for channel in (1, 2)] == pytest.approx(means.tolist(), 1e-5)
+
+
+def test_rows_without_objects_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measurements, "BAND_PIXELS", 30 * 8)
+    read = Recorded(np.zeros((40, 30, 1), np.uint8))
+    rows(tmp_path, SlicedRows(read), boxes((40, 30), (10, 12, 0, 5)))  # type: ignore[arg-type]
+    assert read.asked == list(range(8, 16))
 
 
 def test_which_objects_touch_the_border(tmp_path: Path) -> None:
