@@ -173,6 +173,13 @@ def test_thin_and_tiny_objects(tmp_path: Path) -> None:
     assert (across["minor_axis_px"], across["eccentricity"]) == (0, 1)
 
 
+def test_large_areas_and_far_places_are_exact(tmp_path: Path) -> None:
+    objects = Instances((1201, 130_000), (Instance(1, 1, 123_456, np.ones((1200, 1101), bool)),))
+    (row,) = rows(tmp_path, np.broadcast_to(np.uint8(0), (1201, 130_000, 1)), objects)
+    assert (row["area_px2"], row["centroid_x_px"], row["centroid_y_px"]) == ("1321200", "124006", "600.5")
+    assert row["perimeter_px"] == "4598"
+
+
 def test_overlapping_objects_are_measured_whole(tmp_path: Path) -> None:
     found = rows(tmp_path, np.ones((10, 12, 1), np.uint8), boxes((10, 12), (1, 5, 1, 5), (1, 5, 1, 5), (2, 9, 2, 9)))
     assert [row["area_px2"] for row in found] == ["16", "16", "49"]

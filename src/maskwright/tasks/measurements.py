@@ -44,7 +44,7 @@ def write_measurements(
     for number, (entry, mean) in enumerate(zip(result.objects, means, strict=True), start=1):
         named = [number, classes.names[entry.index], f"{entry.score:.4f}", int(entry.reaches_border(result.size))]
         named.append(f"{entry.risk:.4f}")
-        table.writerow([*named, *(f"{value:.6g}" for value in (*_measured(entry, scale.length), *mean))])
+        table.writerow([*named, *(f"{value:.9g}" for value in (*_measured(entry, scale.length), *mean))])
     write_text(path, text.getvalue())
 
 
