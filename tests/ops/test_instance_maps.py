@@ -51,6 +51,15 @@ def test_a_mask_is_cut_to_its_pixels():
     assert (top, left, part.astype(int).tolist()) == (1, 2, [[0, 0, 1], [0, 0, 0], [1, 0, 0]])
 
 
+def test_a_cut_mask_does_not_keep_the_whole_one():
+    """A thousand objects of run-length codes, or of mask files, would hold a thousand masks of the whole image."""
+    mask = np.zeros((50, 60), bool)
+    mask[20:23, :] = True
+    found = cropped(mask)
+    assert found is not None
+    assert not np.shares_memory(found[2], mask)
+
+
 @given(maps, st.integers(1, 9), st.integers(1, 9))
 def test_resizing_takes_the_nearest_pixel(ids, height, width):
     size = (min(height, ids.shape[0]), min(width, ids.shape[1]))

@@ -53,12 +53,15 @@ def pieces(ids: NDArray[Any]) -> Iterator[tuple[int, int, int, NDArray[np.bool_]
 
 
 def cropped(mask: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.bool_]] | None:
-    """Cut a mask (H, W) to the bounding box of its pixels: (top, left, mask (h, w)), or None without a pixel."""
+    """Cut a mask (H, W) to the bounding box of its pixels: (top, left, mask (h, w)), or None without a pixel.
+
+    What is returned is a copy: a view would keep the whole mask in memory for as long as the object lives.
+    """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
     top, left = int(rows[0]), int(columns[0])
-    return top, left, mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    return top, left, mask[top : rows[-1] + 1, left : columns[-1] + 1].copy()
 
 
 def resized(objects: Instances, size: tuple[int, int]) -> Instances:
