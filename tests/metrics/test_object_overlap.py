@@ -82,6 +82,15 @@ def test_a_crowd_and_ignored_pixels_excuse_together_and_no_pixel_twice() -> None
         assert compare(truth, image(box(0, 0, 10, 10)), ignored).excused.tolist() == [excused]
 
 
+def test_a_pixel_in_two_crowds_is_excused_once() -> None:
+    """Each stroke of a brush may be a crowd of its own: 3 of 10 columns lie in both, and 6 would be most of them."""
+    truth = image(box(0, 0, 10, 3, crowd=True), box(0, 0, 11, 3, crowd=True), box(0, 40, 5, 5, crowd=True))
+    compared = compare(truth, image(box(0, 0, 10, 10), box(0, 38, 10, 5)))
+    assert compared.excused.tolist() == [False, False]
+    more = image(*truth.objects, box(0, 3, 10, 3, crowd=True))
+    assert compare(more, image(box(0, 0, 10, 10))).excused.tolist() == [True]
+
+
 def test_comparisons_join_in_order() -> None:
     parts = [compare(*scene(seed)) for seed in (1, 2, 3)]
     whole = joined(parts)

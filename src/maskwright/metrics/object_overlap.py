@@ -12,6 +12,7 @@ import numpy as np
 
 from maskwright.metrics.object_boundary import boundary_ious
 from maskwright.ops.instance_maps import common_pixels
+from maskwright.ops.instance_parts import part_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +113,7 @@ def compare(
     shared = np.array([common_pixels(truth.objects[i], found.objects[j]) for i, j in pairs.tolist()], np.int64)
     outside = _outside(truth, ignored)
     unseen = _unseen(found, outside)
-    crowded = np.bincount(pairs[:, 1], shared * true.exempt[pairs[:, 0]], minlength=len(predicted))
+    crowded = _crowded(truth, found, pairs[true.exempt[pairs[:, 0]]])
     half = MOSTLY * predicted.area
     seen = replace(predicted, area=predicted.area - unseen, exempt=unseen > half)
     boundary = np.zeros(len(pairs))
@@ -204,3 +205,16 @@ def _unseen(found: Instances, outside: NDArray[np.bool_] | None) -> NDArray[np.i
         return np.zeros(len(found), np.int64)
     cut = (outside[entry.rows, entry.columns] & entry.mask for entry in found.objects)
     return np.array([np.count_nonzero(part) for part in cut], np.int64)
+
+
+def _crowded(truth: Instances, found: Instances, pairs: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Count the pixels of each predicted object (m,) in the crowds of its pairs (p, 2), which may overlap."""
+    inside: dict[int, NDArray[np.bool_]] = {}
+    for crowd, number in pairs.tolist():
+        entry = found.objects[number]
+        part = part_in(entry, truth.objects[crowd]) & entry.mask
+        inside[number] = inside[number] | part if number in inside else part
+    counts = np.zeros(len(found), np.int64)
+    for number, part in inside.items():
+        counts[number] = np.count_nonzero(part)
+    return counts

@@ -1,4 +1,4 @@
-"""Parts of one object that several windows of an image show: how alike they are, and their union. Knows no network."""
+"""Parts of objects: what one shows inside another, or in a window of an image, and their union. Knows no network."""
 
 from __future__ import annotations
 
@@ -31,6 +31,16 @@ def united(parts: Sequence[Instance]) -> Instance:
 
     whole = joined(shares) if len(shares) == len(parts) else None
     return replace(parts[0], top=top, left=left, mask=joined(masks), shares=whole)
+
+
+def part_in(one: Instance, other: Instance) -> NDArray[np.bool_]:
+    """Return the pixels of another object in the box (h, w) of one, which its own box meets."""
+    found = np.zeros(one.mask.shape, np.bool_)
+    top, bottom = max(one.top, other.top), min(one.rows.stop, other.rows.stop)
+    left, right = max(one.left, other.left), min(one.columns.stop, other.columns.stop)
+    part = other.mask[top - other.top : bottom - other.top, left - other.left : right - other.left]
+    found[top - one.top : bottom - one.top, left - one.left : right - one.left] = part
+    return found
 
 
 def overlap(first: Instance, second: Instance, rows: slice, columns: slice) -> float:

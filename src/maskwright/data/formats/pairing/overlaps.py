@@ -17,6 +17,7 @@ from maskwright.core.text import percent, plural, such_as
 from maskwright.data.labels import layer_reader
 from maskwright.data.layers import by_class, layer_objects
 from maskwright.data.readers import DecodeError, image_size
+from maskwright.ops.instance_parts import part_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,22 +93,12 @@ def _repeat(objects: Sequence[Instance]) -> bool:
         near = (boxes[:, :2] < boxes[place, 2:]).all(axis=1) & (boxes[:, 2:] > boxes[place, :2]).all(axis=1)
         inside = np.zeros(one.mask.shape, np.bool_)
         for other in (objects[number] for number in np.flatnonzero(near).tolist() if number != place):
-            part = _part_in(one, other) & one.mask
+            part = part_in(one, other) & one.mask
             if np.count_nonzero(part) >= _NEARLY_ALL * other.area:
                 inside |= part
         if np.count_nonzero(inside) >= _NEARLY_ALL * one.area:
             return True
     return False
-
-
-def _part_in(one: Instance, other: Instance) -> NDArray[np.bool_]:
-    """Return the pixels of another object in the box (h, w) of one, which its own box meets."""
-    found = np.zeros(one.mask.shape, np.bool_)
-    top, bottom = max(one.top, other.top), min(one.rows.stop, other.rows.stop)
-    left, right = max(one.left, other.left), min(one.columns.stop, other.columns.stop)
-    part = other.mask[top - other.top : bottom - other.top, left - other.left : right - other.left]
-    found[top - one.top : bottom - one.top, left - one.left : right - one.left] = part
-    return found
 
 
 def _repeated_fault(dataset: Dataset, repeating: Sequence[Record], images: int) -> Fault:
