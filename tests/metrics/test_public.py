@@ -38,6 +38,25 @@ def test_objects_of_another_program_with_the_public_names_alone() -> None:
     assert (scores["f1"].value, scores["predicted"].value, scores["aji"].value) == (0.5, 2, 36 / (72 + 8))
 
 
+@pytest.mark.parametrize("names", [("background", "cell"), ("cell", "background"), ("cell",)])
+def test_the_objects_of_a_map_are_of_a_class_with_objects(names: tuple[str, ...]) -> None:
+    ids = np.zeros((8, 8), np.uint64)
+    ids[:2, :2], ids[5:, 5:] = 2**60, 2**60 + 1  # the same number in float64
+    judge = metrics.ObjectJudge(names)
+    judge.update("a.png", ids, ids)
+    scores = judge.compute()
+    assert [entry.name for entry in scores.classes] == ["cell"]
+    assert (judge.score(), scores.mean["objects"].value) == (1.0, 2)
+
+
+def test_objects_of_the_background_are_refused() -> None:
+    with pytest.raises(MaskwrightError, match="the only class is background, which has no objects"):
+        metrics.ObjectJudge(["background"])
+    objects = Instances((4, 4), (Instance(0, 0, 0, np.ones((2, 2), bool)),))
+    with pytest.raises(MaskwrightError, match=r"class index 0, but .* an index among 1, 2"):
+        metrics.ObjectJudge(["background", "a", "b"]).update("a.png", objects, objects)
+
+
 @pytest.mark.parametrize(
     ("found", "words"),
     [

@@ -28,11 +28,14 @@ class ObjectJudge:
 
     Args:
         classes: names by class index. A class with a name of the background (`core.classes.BACKGROUND_NAMES`) has no
-            objects.
+            objects; there must be another one.
         task: name of the task, for the scores.
         least: least score of an object that users see; COCO's average precision counts all.
         tried: least scores of which `score` takes the best, where none is fitted yet.
         outlines: compute the boundary IoU, which takes longer than all the rest.
+
+    Raises:
+        MaskwrightError: no class has objects.
     """
 
     def __init__(
@@ -45,6 +48,12 @@ class ObjectJudge:
         outlines: bool = False,
     ) -> None:
         self._classes = classes if isinstance(classes, Classes) else Classes.named(tuple(classes))
+        every = range(len(self._classes))
+        self._shown = [index for index in every if index != self._classes.background]
+        if not self._shown:
+            raise MaskwrightError(
+                f"the only class is {self._classes.names[0]}, which has no objects: name the class of the objects too"
+            )
         self._task, self._least, self._tried, self._outlines = task, least, tried or (least,), outlines
         self._images: list[ComparedImage] = []
 
@@ -61,14 +70,14 @@ class ObjectJudge:
         Args:
             id: of the image.
             found: predicted objects, as `Instances`, or as an instance map (H, W) of integers, 0 for background, each
-                other value an object of the last class with a score of 1.
+                other value an object of the last class but the background, with a score of 1.
             truth: annotated objects, likewise.
             ignored: (H, W), pixels that no score sees, but for those of annotated objects; None for none.
             group: the group of the image, if any: the intervals are then over groups.
 
         Raises:
             MaskwrightError: an instance map is no array (H, W) of integers from 0, the sizes differ, or a class index
-                is beyond the classes.
+                is beyond the classes or that of the background.
         """
         predicted, annotated = self._objects(id, found), self._objects(id, truth)
         sizes = {predicted.size, annotated.size} | ({ignored.shape} if ignored is not None else set())
@@ -97,19 +106,22 @@ class ObjectJudge:
 
     def _objects(self, name: str, given: Objects) -> Instances:
         """Return objects whose classes are known; those of a map are of the last class."""
-        last = len(self._classes.names) - 1
         if not isinstance(given, Instances):
             if given.ndim != 2 or given.dtype.kind not in "ui" or given.min(initial=0) < 0:
                 raise MaskwrightError(
                     f"{name}: the instance map is an array of {given.dtype} of shape {given.shape}, but it must be "
                     "integers (height, width), 0 for background and one id from 1 for each object"
                 )
-            ids, places = np.unique(np.append(0, given), return_inverse=True)  # ids may be sparse, and large
-            return from_map(places[1:].reshape(given.shape).astype(np.int32), [last] * (len(ids) - 1))
-        beyond = {entry.index for entry in given.objects} - set(range(last + 1))
+            nothing = given.dtype.type(0)  # of the same type, or NumPy makes floats of 64 bits
+            ids, places = np.unique(np.append(nothing, given), return_inverse=True)  # ids may be sparse, and large
+            numbers = places[1:].reshape(given.shape).astype(np.int32)
+            return from_map(numbers, self._shown[-1:] * (len(ids) - 1))
+        beyond = {entry.index for entry in given.objects} - set(self._shown)
         if beyond:
+            names = self._classes.names
             raise MaskwrightError(
-                f"{name}: an object has the class index {min(beyond)}, but there are {last + 1} classes "
-                f"({', '.join(self._classes.names)}): indices must be within 0..{last}"
+                f"{name}: an object has the class index {min(beyond)}, but there are {len(names)} classes "
+                f"({', '.join(names)}), and their objects have an index among {', '.join(map(str, self._shown))}: "
+                "number the classes of objects in this order"
             )
         return given
