@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -107,3 +108,15 @@ def test_of_a_large_image_a_part_is_used(monkeypatch):
     maps = ideal(TOUCHING)
     maps[:, 20:] = torch.nan
     assert "on 1 validation image:" in fit(seen(maps), None).notes[0]
+
+
+def test_what_is_not_used_of_a_large_image_takes_no_memory(monkeypatch):
+    monkeypatch.setattr("maskwright.tasks.instance_fit.MOST_PIXELS", 20 * SIZE[1])
+    rows = 20_000
+    maps = torch.nn.functional.pad(ideal(TOUCHING), (0, 0, 0, rows - SIZE[0]))
+    target = Target(np.zeros((rows, SIZE[1]), np.uint8), None, Instances((rows, SIZE[1]), TRUTH.instances.objects))
+    fit(seen(maps, target), None)  # with the imports
+    tracemalloc.start()
+    fit(seen(maps, target), None)
+    assert tracemalloc.get_traced_memory()[1] < rows * SIZE[1]  # bytes: a sixth of the maps in float16
+    tracemalloc.stop()

@@ -121,15 +121,17 @@ def _kept(seen: Iterator[Seen], nothing: tuple[int, ...], formulation: Formulati
     images, room, own = [], MOST_PIXELS, total(formulation.channels)
     for entry in seen:
         height, width = entry.target.size
-        maps = np.zeros((1 + own, height, width), np.float16)
-        for block in entry.blocks:
-            found = np.nan_to_num(block.maps.cpu().numpy())
-            maps[0, block.rows, block.columns] = found[:-own].sum(axis=0) - found[list(nothing)].sum(axis=0)
-            maps[1:, block.rows, block.columns] = found[-own:]
-        assert entry.target.instances is not None
         rows = max(min(height, room // width), 1)  # of an image that is too large, the upper part is used
+        maps = np.zeros((1 + own, rows, width), np.float16)
+        for block in entry.blocks:
+            used = slice(block.rows.start, min(block.rows.stop, rows))
+            if used.start < used.stop:
+                found = np.nan_to_num(block.maps[:, : used.stop - used.start].cpu().numpy())
+                maps[0, used, block.columns] = found[:-own].sum(axis=0) - found[list(nothing)].sum(axis=0)
+                maps[1:, used, block.columns] = found[-own:]
+        assert entry.target.instances is not None
         truth = above(entry.target.instances, rows)
-        images.append(_Image(maps[:, :rows], truth, entry.target.labels[:rows] == IGNORE))
+        images.append(_Image(maps, truth, entry.target.labels[:rows] == IGNORE))
         room -= rows * width
         if room <= 0:
             break
