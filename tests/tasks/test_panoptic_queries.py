@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from maskwright.tasks.panoptic_map import shared_out
 from maskwright.tasks.panoptic_queries import PanopticQueries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -187,3 +189,19 @@ def test_the_least_score_and_the_least_area_are_fitted_by_panoptic_quality() -> 
     early.update("a", [block], seen[0].target)
     assert early.score() > early.compute().mean["pq"].value, "nothing is fitted yet, so other least scores count too"
     assert TASK.fit(iter([]), 0, CLASSES, None).decoding == {}
+
+
+def test_the_segments_of_an_image_are_let_go_once_they_are_compared() -> None:
+    """Those of stuff have the probability of each pixel: a few hundred images would hold gigabytes."""
+    size, held = (20, 20), []
+    stuff = segment(1, slice(0, 20), slice(0, 20), 0.95, 0.5)
+
+    def seen() -> Iterator[Seen]:
+        for number in range(4):
+            assert not any(image() for image in held[:-1])
+            target = Target(np.zeros(size, np.uint8), instances=Instances(size))
+            held.append(weakref.ref(target))
+            block = Block(slice(0, 20), slice(0, 20), torch.empty(0, *size), Instances(size, (stuff,)))
+            yield Seen(str(number), [block], target)
+
+    assert "fitted on 4 validation images" in TASK.fit(seen(), 4, CLASSES, None).notes[0]

@@ -117,12 +117,13 @@ def _fitted(results: Iterable[tuple[Instances, Target]], classes: Classes, deadl
         deadline: in seconds of `time.monotonic()`.
     """
     tried: list[list[ComparedImage]] = [[] for _ in TRIED]
-    seen: list[tuple[Instances, Target]] = []
+    areas = [StuffFit(classes) for _ in TRIED]
     end = ""
     for segments, target in results:
-        for images, least in zip(tried, TRIED, strict=True):
-            images.append(ComparedImage("", None, compared(target, _shown(segments, classes, least, 0.0), classes)))
-        seen.append((segments, target))
+        for images, stuff, least in zip(tried, areas, TRIED, strict=True):
+            shown = _shown(segments, classes, least, 0.0)
+            images.append(ComparedImage("", None, compared(target, shown, classes)))
+            stuff.add(shown.labels, target.labels)
         if deadline is not None and time.monotonic() > deadline:
             end = "; time ran out, so another run may use more or fewer"
             break
@@ -130,12 +131,9 @@ def _fitted(results: Iterable[tuple[Instances, Target]], classes: Classes, deadl
     if not qualities.any():
         return Adjustments()
     least = middle_of_best(TRIED, qualities)
-    stuff = StuffFit(classes)
-    for segments, target in seen:
-        stuff.add(_shown(segments, classes, least, 0.0).labels, target.labels)
-    rest = stuff.fitted()
+    rest = areas[TRIED.index(least)].fitted()
     note = (
-        f"minimum score of a segment fitted on {plural(len(seen), 'validation image')}: {least:g} "
+        f"minimum score of a segment fitted on {plural(len(tried[0]), 'validation image')}: {least:g} "
         f"(PQ: {qualities.max():.3f}){end}"
     )
     return Adjustments({"score": least, **rest.decoding}, (note, *rest.notes))
