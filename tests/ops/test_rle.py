@@ -124,3 +124,12 @@ def test_a_square_is_torn_in_the_wrong_direction_alone() -> None:
     mask[4:10, 4:10] = True
     assert rle.tears(rle.encode(mask)) == (0, 6)
     assert rle.tears(rle.encode(mask.T) | {"size": [20, 30]}) == (6, 0)
+
+
+def test_a_mask_beyond_32_bits_has_no_code():
+    """65,535 x 65,537 pixels are 2^32 - 1, the longest run that pycocotools can hold."""
+    dot = np.ones((1, 1), bool)
+    largest = rle.encode(dot, (65_535, 65_537), (65_534, 65_536))
+    assert (rle.area(largest), rle.box(largest)) == (1, (65_536, 65_534, 65_537, 65_535))
+    with pytest.raises(MaskwrightError, match=r"65536x65536 = 4,294,967,296 pixels has no .* as geojson or gpkg"):
+        rle.encode(dot, (65_536, 65_536), (65_535, 65_535))

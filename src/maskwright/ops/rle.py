@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+LARGEST = 2**32 - 1
+"""Most pixels of a mask: runs are 32-bit numbers in pycocotools."""
+
 
 def encode(mask: NDArray[Any], size: tuple[int, int] | None = None, origin: tuple[int, int] = (0, 0)) -> dict[str, Any]:
     """Encode a mask (h, w), in which every value but 0 is inside, or a part of a larger mask.
@@ -28,8 +31,16 @@ def encode(mask: NDArray[Any], size: tuple[int, int] | None = None, origin: tupl
 
     Returns:
         `{"size": [H, W], "counts": str}`, of types that JSON can hold.
+
+    Raises:
+        MaskwrightError: a run could be longer than pycocotools can hold.
     """
     height, width = size or mask.shape[:2]
+    if height * width > LARGEST:
+        raise MaskwrightError(
+            f"a mask of {width}x{height} = {height * width:,} pixels has no run-length code, since pycocotools reads "
+            f"codes of up to {LARGEST:,} pixels: save outlines, as geojson or gpkg"
+        )
     top, left = origin
     assert top + mask.shape[0] <= height, (origin, mask.shape, size)
     assert left + mask.shape[1] <= width, (origin, mask.shape, size)
