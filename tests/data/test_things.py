@@ -58,6 +58,19 @@ def test_everything_without_objects_becomes_the_background(tmp_path):
     assert [entry.index for entry in read_objects(dataset, record, SIZE)] == [2, 2, 2]
 
 
+def test_an_object_mostly_on_background_is_of_the_class_under_the_rest_of_it(tmp_path):
+    """Whether or not a plan names the classes that have objects; one on stuff is none of them either way."""
+    data = pairs(tmp_path / "data", 1)
+    (data / "classes.txt").write_text("background\ngrass\ncow\n")
+    labels = np.zeros(SIZE, np.uint8)
+    labels[12:], labels[4:10, 3:5], labels[14:20, 20:22] = 1, 2, 2  # 12 of 42 pixels of the first object, of the third
+    Image.fromarray(labels).save(data / "masks" / "00.png")
+    dataset = with_things(read_dataset(data), ["cow"])
+    for seen, cow in ((dataset, 2), (objects_alone(dataset), 1)):
+        found = read_objects(seen, seen.records[0], SIZE)
+        assert [entry.area for entry in found if entry.index == cow] == [42]
+
+
 def test_objects_of_masks_are_counted_and_no_regions(tmp_path):
     """Two of the three cows touch: they are one region."""
     found = fingerprint(survey(read_dataset(pairs(tmp_path / "data", 2))))

@@ -129,6 +129,7 @@ class Dataset:
         naming: where the names of the classes are written, for cures.
         merged: index in `classes` of each class that the files tell, where several of them became one; None where
             `classes` are those of the files.
+        ground: index of the background among the classes that the files tell, where they were merged; None for none.
         masks: the data as masks, where the classes are edges that follow from them; None for any other data.
     """
 
@@ -144,6 +145,7 @@ class Dataset:
     palette: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     naming: Naming = NOWHERE
     merged: tuple[int, ...] | None = None
+    ground: int | None = None
     masks: Dataset | None = None
 
     @property

@@ -166,7 +166,7 @@ def _from_object_ids(
     if record.objects is not None and record.annotation is not None:
         under = _labels(dataset, record, record.annotation, size)
     known = dataset.value_to_index if annotation.values is None else dict(annotation.values)
-    nothing = dataset.classes.background if dataset.merged is None else None
+    nothing = dataset.classes.background if dataset.merged is None else dataset.ground
     return objects_of(annotation, _sized_mask(annotation, record, size), known, under, nothing)
 
 

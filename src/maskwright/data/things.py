@@ -51,7 +51,7 @@ def objects_alone(dataset: Dataset) -> Dataset:
     ids = None
     if classes.ids is not None:
         ids = (classes.ids[nothing] if named else None, *(classes.ids[index] for index in classes.objects))
-    return replace(dataset, classes=Classes(names, colors, ids=ids), merged=merged)
+    return replace(dataset, classes=Classes(names, colors, ids=ids), merged=merged, ground=classes.background)
 
 
 def check_objects(dataset: Dataset) -> None:
