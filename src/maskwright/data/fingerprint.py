@@ -14,6 +14,7 @@ from maskwright.data import faults
 from maskwright.data.faults_classes import class_faults
 from maskwright.data.flip_symmetry import symmetry
 from maskwright.data.statistics import spread
+from maskwright.data.thing_classes import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -96,13 +97,14 @@ def for_training(found: Fingerprint, seen: Survey, dataset: Dataset) -> Fingerpr
     factor, labelled = images / len(chosen), int(pixels[:-1].sum())
     objects = sum((entry.objects for entry in chosen), np.zeros(len(dataset.classes), np.int64))
     looked_at = sum(entry.objects_share for entry in chosen)
+    counted = listed(dataset, dataset.part("train"))
     stats = tuple(
         replace(
             entry,
             pixels=round(factor * int(pixels[index])),
             share=float(pixels[index] / labelled),
             images={"train": entry.images.get("train", 0)},
-            objects=round(images / looked_at * int(objects[index])) if looked_at else entry.objects,
+            objects=_count(index, counted, images / looked_at * int(objects[index]) if looked_at else entry.objects),
         )
         for index, entry in enumerate(found.class_stats)
     )
@@ -140,19 +142,25 @@ def _class_stats(
     pixels = _pixels(seen)
     labelled = max(int(pixels[:-1].sum()), 1)
     object_factor = factor * len(seen.summaries) / (seen.object_images or 1)
+    counted = listed(dataset, dataset.records)
     return tuple(
         ClassStats(
             name=name,
             pixels=round(factor * int(pixels[index])),
             share=float(pixels[index] / labelled),
             images={part: round(factor * int(counts[index])) for part, counts in sorted(images.items(), key=_by_part)},
-            objects=round(object_factor * seen.objects[index].sizes.count),
+            objects=_count(index, counted, object_factor * seen.objects[index].sizes.count),
             size=seen.objects[index].sizes.spread(),
             thickness=seen.objects[index].thickness.spread(),
-            annotated=index in seen.instances.classes,
+            annotated=index in seen.instances.classes or bool(counted and counted[index]),
         )
         for index, name in enumerate(dataset.classes.names)
     )
+
+
+def _count(index: int, counted: Counter[int] | None, estimate: float) -> int:
+    """Return the number of objects of a class: of annotations that list them, they are counted."""
+    return round(estimate) if counted is None else counted[index]
 
 
 def _by_part(item: tuple[str, object]) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.text import plural
 from maskwright.data.formats import read_dataset
+from maskwright.data.thing_classes import classes_with_objects
 from maskwright.data.things import with_things
 from maskwright.tasks import find_task
 
@@ -42,12 +43,12 @@ def with_stuff(dataset: Dataset, seen: Survey, plan: Plan) -> Dataset:
     classes = dataset.classes
     if not find_task(plan.task).stuff or classes.things is not None:
         return dataset
-    things = frozenset(classes.objects) & seen.instances.classes
+    things = frozenset(classes.objects) & classes_with_objects(dataset, seen)
     names = [classes.names[index] for index in sorted(things)]
     plan.objects.things = names
     bare = len(classes.objects) - len(things)
     plan.reasons["objects.things"] = (
-        f"these classes have objects in {plural(seen.instances.images, 'image')} examined; "
-        f"{plural(bare, 'class', 'classes')} besides the background {'has' if bare == 1 else 'have'} none"
+        f"these classes have objects; {plural(bare, 'class', 'classes')} besides the background "
+        f"{'has' if bare == 1 else 'have'} none"
     )
     return replace(dataset, classes=replace(classes, things=things))
