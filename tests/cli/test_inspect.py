@@ -48,7 +48,7 @@ def test_regions_of_a_class_are_not_shown_beside_annotated_objects(
 def test_what_is_left_out_is_counted(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:
     stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(annotated=5))
     assert run(["inspect", "data"]) == 0
-    assert "3 of 5 annotated are usable (train 2, val 1, test 0)" in capsys.readouterr().out
+    assert "3 of 5 annotated images are usable (train 2, val 1, test 0)" in capsys.readouterr().out
     stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(annotated=3))
     assert run(["inspect", "data"]) == 0
     assert "3 usable (train 2" in capsys.readouterr().out

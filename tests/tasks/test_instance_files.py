@@ -247,6 +247,7 @@ def test_ids_of_coco_annotations_go_on_over_images(tmp_path: Path) -> None:
     [
         (["000000000090.jpg", "000000397133.jpg", "a/000000000002.png"], [90, 397133, 2]),
         (["COCO_val2014_000000391895.jpg"], [391895]),
+        (["img_702.ome.tif", "img_700.OME.TIFF", "img_9.png"], [702, 700, 9]),
         (["a/1.png", "b/1.png"], [1, 2]),
         (["7.png", "a.png"], [1, 2]),
         (["20260101.tif (page 2)", "20260101.tif (page 3)"], [1, 2]),

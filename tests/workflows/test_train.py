@@ -566,3 +566,13 @@ def test_two_processes_do_what_one_does_with_the_whole_batch(data: Path, tmp_pat
         first[name] for name in first if name.startswith("discriminator_optimizer.") and name.endswith(".exp_avg")
     ]
     assert max(float(np.abs(values).max()) for values in moments) > 1e-2
+
+
+def test_images_that_cannot_be_used_are_counted(data: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(data, tmp_path / "data")
+    masks = sorted((place / "masks").rglob("*.png"))
+    masks[0].write_bytes(masks[0].read_bytes()[:20])
+    events: list[Event] = []
+    train(place, toy.request(steps=1), tmp_path / "run", on_event=events.append)
+    (said,) = (event.text for event in events if isinstance(event, Note) and "in the data" in event.text)
+    assert said.startswith(f"{len(masks) - 1} of {len(masks)} annotated images are usable; 1 fault in the data: ")

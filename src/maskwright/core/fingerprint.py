@@ -182,7 +182,7 @@ class Fingerprint:
         """Say how many images can be used, and of how many where that is not all of them."""
         if self.annotated is None or self.annotated == self.images:
             return f"{self.images:,} usable"
-        return f"{self.images:,} of {self.annotated:,} annotated are usable"
+        return f"{self.images:,} of {self.annotated:,} annotated images are usable"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types only, fit for `json.dumps`."""

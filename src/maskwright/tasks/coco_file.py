@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from maskwright.tasks.writer import Entry
 
 
-_NUMBER = re.compile(r"(?:^|\D)(\d{1,15})\.[^./]*$")
+_NUMBER = re.compile(r"(?:^|\D)(\d{1,15})(?:\.ome)?\.[^./]*$", re.IGNORECASE)
 
 
 def image_ids(names: Sequence[str]) -> list[int]:
-    """Return the ids of images, as COCO makes names of them: 397133 for `000000397133.jpg`.
+    """Return the ids of images, as COCO makes names of them: 397133 for `000000397133.jpg`, or `.ome.tif`.
 
     They are counted from 1 unless each name ends in a number of its own, of at most 15 digits.
     """

@@ -209,7 +209,9 @@ def _report_plan(made: PlanResult, on_event: OnEvent) -> None:
     if worst:
         first = worst[0]
         rest = "" if len(worst) == 1 else f" (`maskwright inspect {found.root}` lists all), the first"
-        on_event(Note(f"{plural(len(worst), 'fault')} in the data{rest}: {first.path}: {first.message}: {first.cure}"))
+        left = "" if found.annotated in {None, found.images} else f"{found.usable()}; "
+        said = f"{left}{plural(len(worst), 'fault')} in the data{rest}"
+        on_event(Note(f"{said}: {first.path}: {first.message}: {first.cure}"))
     if not plan.model.pretrained and not plan.model.weights and "model.pretrained" in plan.reasons:
         on_event(Note(f"training starts from scratch: {plan.reasons['model.pretrained']}"))
     for note in made.notes:
