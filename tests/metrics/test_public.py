@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from maskwright import metrics
 from maskwright.core.errors import MaskwrightError
@@ -68,8 +69,31 @@ def test_objects_of_the_background_are_refused() -> None:
         (np.full((4, 4), -1), "one id from 1 for each object"),
         (np.zeros((4, 5), np.uint8), r"image of \(4, 5\) \(height, width\), and the annotated ones in one of \(4, 4\)"),
         (Instances((4, 4), (Instance(2, 0, 0, np.ones((2, 2), bool)),)), r"class index 2, but there are 2 classes"),
+        (Instances((4, 4), (Instance(1, 0, 0, np.zeros((2, 2), bool)),)), "has 0 pixels and a score of 1: it must"),
+        (Instances((4, 4), (Instance(1, 3, 0, np.ones((2, 2), bool)),)), "at row 3, column 0 has 4 pixels .* within"),
+        (Instances((4, 4), (Instance(1, 0, 0, np.ones((2, 2), bool), np.nan),)), "a score of nan: .* a finite score"),
+        (np.zeros((0, 4), np.uint8), r"of uint8 of shape \(0, 4\)"),
+        ([[0.5, 1]], "of float64 of shape"),
     ],
 )
 def test_what_is_no_instance_map_is_refused(found, words: str) -> None:
     with pytest.raises(MaskwrightError, match=words):
         metrics.ObjectJudge().update("a.png", found, np.zeros((4, 4), np.uint8))
+
+
+def test_masks_of_whole_images_count_like_masks_of_boxes() -> None:
+    whole = np.zeros((20, 30), bool)
+    whole[3:9, 12:20] = True
+    judge = metrics.ObjectJudge()
+    large, tight = (Instance(1, *place) for place in ((0, 0, whole), (3, 12, np.ones((6, 8), bool))))
+    judge.update("a.png", Instances((20, 30), (large,)), Instances((20, 30), (tight,)))
+    scores = judge.compute().mean
+    assert (scores["f1"].value, scores["mask_ap"].value, scores["box_ap"].value) == (1, 1, 1)
+
+
+def test_maps_may_be_lists_and_tensors_but_no_image_counts_twice() -> None:
+    judge = metrics.ObjectJudge()
+    judge.update("a.png", [[0, 1], [0, 2]], torch.tensor([[0, 1], [0, 2]]))
+    assert judge.compute().mean["f1"].value == 1
+    with pytest.raises(MaskwrightError, match=r"a.png was judged before: give each image a name of its own"):
+        judge.update("a.png", [[0, 1]], [[0, 1]])

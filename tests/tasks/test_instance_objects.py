@@ -72,13 +72,13 @@ def test_the_average_precision_counts_all_objects_and_other_scores_those_that_us
     assume(np.isfinite(levels).all())
     judge = TASK.judge(SCENES, {"score": least})
     usual = ObjectJudge(SCENES)
-    for truth, found in pictures:
+    for place, (truth, found) in enumerate(pictures):
         target = Target(np.zeros(truth.size, np.uint8), None, truth)
         whole = Block(slice(0, truth.size[0]), slice(0, truth.size[1]), torch.empty(0, *truth.size), found)
         seen = TASK.decode([whole], truth.size, SCENES, {"score": least})
         assert len(seen) == sum(entry.score >= least for entry in found.objects)
-        judge.update("", [whole], target)
-        usual.update("", seen, truth)
+        judge.update(str(place), [whole], target)
+        usual.update(str(place), seen, truth)
     scores, expected = judge.compute().mean, usual.compute().mean
     assert scores["mask_ap"].value == pytest.approx(levels[0].mean(), abs=1e-12)
     assert scores["mask_ap50"].value == pytest.approx(levels[1].mean(), abs=1e-12)
