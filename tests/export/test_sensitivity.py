@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import Any
+from collections import Counter, OrderedDict
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,7 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from maskwright.core.channels import Channels
+from maskwright.exporting import formats
+from maskwright.exporting.formats import Exporter
 from maskwright.exporting.sensitivity import Part, costliest, measured, nodes_of
+from maskwright.models import create
 
 GROUPS = [Channels(name="height", count=1, activation="none")]
 
@@ -101,3 +104,23 @@ def test_a_node_belongs_to_the_innermost_part() -> None:
     assert nodes_of(parts[1:], parts, modules) == ["add", "conv", "other"]
     whole = [Part("", 1.0, 1), parts[0]]
     assert nodes_of(whole[:1], whole, modules) == ["pixels", "head"]
+
+
+def test_before_int8_upsampled_maps_are_convolved_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    unet = create("unet", GROUPS, backbone="compact").eval()
+    exporter, x = Exporter(unet, cast("Any", None)), torch.randn(1, 3, 64, 64)
+    expected = unet(x)
+    graphs = iter("ab")
+    monkeypatch.setattr(formats, "to_onnx", lambda *_: (Counter(next(graphs)), {}))
+    monkeypatch.setattr(Counter, "CopyFrom", Counter.update, raising=False)
+    assert [exporter._onnx(), exporter._onnx()] == [Counter("a")] * 2
+    exporter.prepare_int8()
+    with monkeypatch.context() as patch:
+        patch.setattr(nn.functional, "conv_transpose2d", None)
+        torch.testing.assert_close(unet(x), expected, rtol=1e-4, atol=1e-5)
+        parts = measured(Pixels(unet), [np.zeros((1, 64, 64, 3), np.uint8)], GROUPS)  # type: ignore[arg-type]
+    convolutions = [layer for layer in unet.decoder.modules() if isinstance(layer, nn.Conv2d)]
+    assert sum(part.module.startswith("decoder.") for part in parts) == len(convolutions), "each is seen"
+    exporter.prepare_int8()
+    assert [exporter._onnx(), exporter._onnx()] == [Counter("b")] * 2, "the graph is made again once"

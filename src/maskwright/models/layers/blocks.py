@@ -113,7 +113,12 @@ class DoubleConv(nn.Sequential):
         inputs, outputs: channels.
         norm: batch normalisation before each ReLU; without it the convolutions have biases.
         valid: no padding: the map loses two pixels on each side.
+
+    Attributes:
+        apart: `joined` may convolve the upsampled map on its own.
     """
+
+    apart = True
 
     def __init__(self, inputs: int, outputs: int, *, norm: bool = True, valid: bool = False) -> None:
         steps: list[nn.Module] = []
@@ -137,7 +142,7 @@ class DoubleConv(nn.Sequential):
         Returns:
             (N, outputs, H, W).
         """
-        if factor != 2 or coarse.shape[1] > FEW_CHANNELS:
+        if factor != 2 or coarse.shape[1] > FEW_CHANNELS or not self.apart:
             enlarged = F.interpolate(coarse, scale_factor=factor, mode="nearest")
             return cast("Tensor", self(enlarged if skip is None else torch.cat([enlarged, skip], dim=1)))
         convolution, *rest = cast("nn.Sequential", self[0])
