@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from maskwright import models
-from maskwright.inference.streaming.joining import Activated, Widened
-from maskwright.inference.streaming.layers import Enlarged
+from maskwright.inference.streaming.fusion import ActivatedConvolution, PaddedConvolution
+from maskwright.inference.streaming.layers import Upsample
 from maskwright.inference.streaming.network import RowNetwork
 from maskwright.inference.streaming.panels import cut
-from maskwright.inference.streaming.recording import UnfitError
 from maskwright.inference.streaming.schedule import Schedule
 from maskwright.inference.streaming.stream import Stream
+from maskwright.inference.streaming.tracing import NotStreamableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class SameSize(nn.Module):
-    """A layer between an input and an output of one size, since only whole networks are recorded."""
+    """A layer between an input and an output of one size, since only whole networks are traced."""
 
     def __init__(self, layer: nn.Module, factor: int = 1) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def by_rows(network: Callable[[Tensor], Tensor], image: Tensor, rows: int, start
     """Return the maps of an image from the row `start` on, in turns of `rows`."""
     found, _ = RowNetwork.of(network, torch.zeros(1, image.shape[1], small, small))
     schedule = Schedule(found, image.shape[2], rows)
-    stream = Stream(schedule, schedule.begin(start) if start else schedule.turns.start)
+    stream = Stream(schedule, schedule.turn_for(start) if start else schedule.turns.start)
     parts = []
     for band in stream.bands():
         top, maps = stream.turn(image[:, :, slice(*band)].clone())
@@ -63,7 +63,7 @@ CONVOLUTIONS = {
     "expanded": [nn.Conv2d(3, 6, 1), nn.ReLU6(), nn.Conv2d(6, 6, 5, 2, 2, groups=6), nn.ReLU()],
     "expanded, padded at one side": [nn.Conv2d(3, 6, 1), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(6, 4, 3, 2)],
 }
-"""Those that `joining` makes one step of, or two."""
+"""Those that `fusion` makes one step of, or two."""
 
 LAYERS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "3x9, dilated": (lambda: nn.Conv2d(3, 4, (3, 9), padding=(2, 8), dilation=2), 1),
@@ -134,23 +134,23 @@ def test_columns_beside_a_panel_by_hand() -> None:
     assert cut(found, 64, 4, 2)[1] == (range(16, 32), range(12, 36))
 
 
-def test_layers_are_joined() -> None:
+def test_layers_are_fused() -> None:
     kinds = {}
     for name in ("expanded", "expanded, padded at one side", "padded at one side"):
         found, _ = RowNetwork.of(SameSize(LAYERS[name][0](), 2).eval(), torch.zeros(1, 3, 64, 64))
         first, enlarged = found.steps
-        assert isinstance(first.layer, Widened)
-        assert isinstance(enlarged.layer, Enlarged)
+        assert isinstance(first.layer, PaddedConvolution)
+        assert isinstance(enlarged.layer, Upsample)
         kinds[name] = first.layer
         assert first.inputs == (0,)
-    assert isinstance(kinds["expanded"].window, Activated)
-    assert isinstance(kinds["expanded"].before, Activated)
-    names = [layer.activation.call.name for layer in (kinds["expanded"].before, kinds["expanded"].window)]
+    assert isinstance(kinds["expanded"].convolution, ActivatedConvolution)
+    assert isinstance(kinds["expanded"].expansion, ActivatedConvolution)
+    names = [layer.activation.call.name for layer in (kinds["expanded"].expansion, kinds["expanded"].convolution)]
     assert names == ["hardtanh", "relu"]
-    assert kinds["padded at one side"].before is None
+    assert kinds["padded at one side"].expansion is None
 
 
-def test_a_map_that_two_layers_read_is_not_joined() -> None:
+def test_a_map_that_two_layers_read_is_not_fused() -> None:
     single, window = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 3, padding=1)
 
     def network(x: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ def test_the_memory_that_a_turn_is_said_to_take() -> None:
     found, _ = RowNetwork.of(network, torch.zeros(1, 3, 64, 64))
     # Kept: two rows of eight channels. In a turn of ten rows: three channels of the image and the eight; then the
     # eight, the eight pooled, and the twelve rows of eight that are pooled; that is most. Four bytes each.
-    assert Schedule(found, 640, 10).most_bytes(100) == 4 * 100 * (2 * 8 + 10 * 8 + 10 * 8 + 12 * 8)
+    assert Schedule(found, 640, 10).peak_bytes(100) == 4 * 100 * (2 * 8 + 10 * 8 + 10 * 8 + 12 * 8)
 
 
 @pytest.mark.parametrize("name", ["swiftnet", "unet", "deeplabv3plus", "pspnet", "upernet", "lraspp"])
@@ -206,14 +206,14 @@ class Shifted(nn.Module):
 
 @pytest.mark.parametrize("shape", [(1, 3, 64, 1), (3, 1, 64), (64, 64), (64, 1), (64,)])
 def test_constants_that_depend_on_the_place_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UnfitError, match="add takes values that depend on the place"):
+    with pytest.raises(NotStreamableError, match="add takes values that depend on the place"):
         RowNetwork.of(Shifted(*shape), torch.zeros(1, 3, 64, 64))
     for same in ((3, 1, 1), (1,), (1, 1)):
         RowNetwork.of(Shifted(*same), torch.zeros(1, 3, 64, 64))
 
 
 def test_statistics_of_the_image_are_refused() -> None:
-    with pytest.raises(UnfitError, match="statistics of the image"):
+    with pytest.raises(NotStreamableError, match="statistics of the image"):
         RowNetwork.of(nn.BatchNorm2d(3, track_running_stats=False).eval(), torch.zeros(1, 3, 64, 64))
 
 
@@ -226,13 +226,13 @@ def test_statistics_of_the_image_are_refused() -> None:
 )
 def test_what_needs_the_whole_image_is_refused(name: str, why: str) -> None:
     network = models.create(name, classes=3).eval()
-    with pytest.raises(UnfitError, match=why):
+    with pytest.raises(NotStreamableError, match=why):
         RowNetwork.of(network, torch.zeros(1, 3, 128, 128))
 
 
 def test_positions_that_were_learnt_are_refused() -> None:
     places = torch.randn(1, 3, 64, 64)
-    with pytest.raises(UnfitError, match="depend on the place"):
+    with pytest.raises(NotStreamableError, match="depend on the place"):
         RowNetwork.of(lambda x: x + places, torch.zeros(1, 3, 64, 64))
 
 

@@ -27,7 +27,7 @@ from maskwright.data.results import written_by_us
 from maskwright.inference import Predictor, streamed
 from maskwright.inference.streamed import RowEngine
 from maskwright.inference.streaming.panels import Panel, cut
-from maskwright.inference.streaming.recording import UnfitError
+from maskwright.inference.streaming.tracing import NotStreamableError
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.tasks import Block
@@ -194,17 +194,17 @@ def test_there_are_as_few_panels_as_the_memory_allows(monkeypatch: pytest.Monkey
     engine, size = RowEngine(predictor.engine), (40_000, 40_000)
     counts = []
     for most in (1 << 31, 1 << 28, 1 << 27, 1 << 20):
-        monkeypatch.setattr(streamed, "MOST_BYTES", most)
+        monkeypatch.setattr(streamed, "MAX_PEAK_BYTES", most)
         if most == 1 << 20:
-            with pytest.raises(UnfitError, match="MiB of memory, and 1 may be"):
+            with pytest.raises(NotStreamableError, match="MiB of memory, and 1 may be"):
                 engine.panels(size)
             continue
         panels = engine.panels(size)
         widest = max(len(panel.outer) for panel in panels)
-        assert engine.schedule((size[0], widest)).most_bytes(widest) <= most
+        assert engine.schedule((size[0], widest)).peak_bytes(widest) <= most
         if len(panels) > 1:
             fewer = max(len(panel.outer) for panel in cut(engine.network, size[1], len(panels) - 1, 32))
-            assert engine.schedule((size[0], fewer)).most_bytes(fewer) > most
+            assert engine.schedule((size[0], fewer)).peak_bytes(fewer) > most
         counts.append(len(panels))
     assert counts[0] == 1
     assert counts[0] < counts[1] < counts[2]

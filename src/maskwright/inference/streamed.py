@@ -20,9 +20,9 @@ from maskwright.inference.maps import activated, rescaled
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streaming.network import RowNetwork
 from maskwright.inference.streaming.panels import cut
-from maskwright.inference.streaming.recording import UnfitError
 from maskwright.inference.streaming.schedule import Schedule
 from maskwright.inference.streaming.stream import Stream
+from maskwright.inference.streaming.tracing import NotStreamableError
 from maskwright.models.segmenter import Segmenter
 from maskwright.ops.images import working_size_of
 from maskwright.ops.rows import as_rows
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 TURN_PIXELS = 1 << 18
 """Pixels of a turn, unless one row of the coarsest level has more: more take more memory, fewer lose time to calls."""
 _SIDES = (96, 128)
-"""Least height and width of the image that a network is recorded with."""
-MOST_BYTES = 224 << 20
-"""Bytes of maps that are there at the same time (`Schedule.most_bytes`); a wider image is cut into panels.
+"""Least height and width of the image that a network is traced with."""
+MAX_PEAK_BYTES = 224 << 20
+"""Bytes of maps that are held at the same time, at most (`Schedule.peak_bytes`); a wider image is cut into panels.
 
 Measured, a prediction takes up to 2.4 times as much, with what the allocator leaves unused and the rows that are read
 and written, and Python and PyTorch (built for CUDA) take 870 MiB: together less than 1.5 GB.
@@ -65,15 +65,15 @@ class RowEngine:
         engine: runs it on whole tiles.
 
     Raises:
-        UnfitError: it cannot be computed by rows.
+        NotStreamableError: it cannot be computed by rows.
     """
 
     def __init__(self, engine: Engine) -> None:
         if not isinstance(engine, TorchEngine) or not isinstance(engine.segmenter, Segmenter):
-            raise UnfitError("it is not run by PyTorch")
+            raise NotStreamableError("it is not run by PyTorch")
         self._engine, self._segmenter = engine, engine.segmenter
         if self._segmenter.decoder.margin:
-            raise UnfitError("its convolutions have no padding")
+            raise NotStreamableError("its convolutions have no padding")
         sides = tuple(self._segmenter.backbone.fitted(side) for side in _SIDES)
         pixels = np.random.default_rng(0).integers(0, 256, (*sides, self._segmenter.in_channels), np.uint8)
         with engine.precision():
@@ -82,7 +82,7 @@ class RowEngine:
         found = [part for _, part in self.turns(schedule, schedule.turns.start, lambda top, end: pixels[top:end])]
         allowed = 0.05 if engine.fast else 1e-3  # bfloat16 rounds sums of another order differently
         if float((torch.cat(found, 2) - maps).abs().max()) > allowed * float(maps.abs().max()):
-            raise UnfitError("its result by rows differs")
+            raise NotStreamableError("its result by rows differs")
 
     def schedule(self, size: tuple[int, int]) -> Schedule:
         """Return the turns for an image of `size` (height, width), each of about `TURN_PIXELS`."""
@@ -91,10 +91,10 @@ class RowEngine:
         return Schedule(self.network, height, max(TURN_PIXELS // width // step, 1) * step)
 
     def panels(self, size: tuple[int, int]) -> list[Panel]:
-        """Return the fewest panels of columns of an image of `size` (height, width) that `MOST_BYTES` are enough for.
+        """Return the fewest panels of columns of an image of `size` (height, width) within `MAX_PEAK_BYTES`.
 
         Raises:
-            UnfitError: none are, or most of the work would be on columns that are computed twice.
+            NotStreamableError: none are, or most of the work would be on columns that are computed twice.
         """
         width, step = (self._segmenter.backbone.fitted(side) for side in (size[1], 1))
         for count in range(1, width // step + 1):
@@ -102,10 +102,10 @@ class RowEngine:
             widest = max(len(panel.outer) for panel in panels)
             if count > 1 and widest > _WASTE * min(len(panel.inner) for panel in panels):
                 break
-            most = self.schedule((size[0], widest)).most_bytes(widest)
-            if most <= MOST_BYTES:
+            most = self.schedule((size[0], widest)).peak_bytes(widest)
+            if most <= MAX_PEAK_BYTES:
                 return panels
-        raise UnfitError(f"its layers would take {most >> 20} MiB of memory, and {MOST_BYTES >> 20} may be")
+        raise NotStreamableError(f"its layers would take {most >> 20} MiB of memory, and {MAX_PEAK_BYTES >> 20} may be")
 
     def covered(self, size: tuple[int, int], data: DataPlan) -> list[range]:
         """Return the columns of an image of `size` (height, width) that each panel gives."""
@@ -193,7 +193,7 @@ def streamed_blocks(
     tops = range(0, height, schedule.rows)
     wanted = next(top for top in tops if enlarge.ready(min(top + schedule.rows, height)) > start)
     first = max(wanted - schedule.rows, 0)  # enlarging needs the last row of the band before
-    for top, extended in engine.turns(schedule, schedule.begin(first), engine.extended(source, panel.outer)):
+    for top, extended in engine.turns(schedule, schedule.turn_for(first), engine.extended(source, panel.outer)):
         if top < first:
             continue
         raw = extended[:, :, : height - top, columns]

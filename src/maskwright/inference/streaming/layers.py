@@ -144,13 +144,13 @@ class Convolution(Window):
     Attributes:
         weight: (K, C / groups, h, w).
         bias: (K,), or None.
-        across: stride, padding and dilation of the columns.
+        columns: stride, padding and dilation along them.
         groups: see `F.conv2d`.
     """
 
     weight: Tensor | None = None
     bias: Tensor | None = None
-    across: tuple[int, int, int] = (1, 0, 1)
+    columns: tuple[int, int, int] = (1, 0, 1)
     groups: int = 1
 
     def run(self, inputs: list[Tensor], span: Span) -> Tensor:
@@ -159,42 +159,42 @@ class Convolution(Window):
         x = inputs[0]
         if span.above or span.below:
             x = F.pad(x, (0, 0, span.above, span.below))
-        stride, padding, dilation = self.across
+        stride, padding, dilation = self.columns
         down = (self.stride, stride), (0, padding), (self.dilation, dilation)
         return F.conv2d(x, self.weight, self.bias, *down, self.groups)
 
 
 @dataclass(frozen=True)
-class Largest(Window):
+class MaxPool(Window):
     """Maximum pooling.
 
     Attributes:
-        across: kernel, stride, padding and dilation of the columns.
+        columns: kernel, stride, padding and dilation along them.
     """
 
-    across: tuple[int, int, int, int] = (1, 1, 0, 1)
+    columns: tuple[int, int, int, int] = (1, 1, 0, 1)
 
     def run(self, inputs: list[Tensor], span: Span) -> Tensor:
         """Pool."""
         x = inputs[0]
         if span.above or span.below:
             x = F.pad(x, (0, 0, span.above, span.below), value=-torch.inf)
-        kernel, stride, padding, dilation = self.across
+        kernel, stride, padding, dilation = self.columns
         return F.max_pool2d(
             x, (self.kernel, kernel), (self.stride, stride), (0, padding), (self.dilation, dilation), ceil_mode=False
         )
 
 
 @dataclass(frozen=True)
-class Average(Window):
+class AveragePool(Window):
     """Average pooling.
 
     Attributes:
-        across: kernel, stride and padding of the columns.
+        columns: kernel, stride and padding along them.
         padded: whether the zeros beyond the edge count.
     """
 
-    across: tuple[int, int, int] = (1, 1, 0)
+    columns: tuple[int, int, int] = (1, 1, 0)
     padded: bool = True
 
     def run(self, inputs: list[Tensor], span: Span) -> Tensor:
@@ -202,7 +202,7 @@ class Average(Window):
         x = inputs[0]
         if span.above or span.below:
             x = F.pad(x, (0, 0, span.above, span.below))
-        kernel, stride, padding = self.across
+        kernel, stride, padding = self.columns
         sides = (self.kernel, kernel), (self.stride, stride), (0, padding)
         x = F.avg_pool2d(x, *sides, count_include_pad=self.padded)
         if self.padded or not (span.above or span.below):
@@ -213,14 +213,14 @@ class Average(Window):
 
 
 @dataclass(frozen=True)
-class Transposed:
+class TransposedConvolution:
     """A transposed convolution.
 
     Attributes:
         kernel, stride, padding: of the rows.
         weight: (C, K / groups, h, w).
         bias: (K,), or None.
-        across: stride and padding of the columns.
+        columns: stride and padding along them.
         groups: see `F.conv_transpose2d`.
     """
 
@@ -229,7 +229,7 @@ class Transposed:
     padding: int
     weight: Tensor
     bias: Tensor | None
-    across: tuple[int, int]
+    columns: tuple[int, int]
     groups: int
 
     def height(self, rows: int) -> int:
@@ -246,14 +246,14 @@ class Transposed:
 
     def run(self, inputs: list[Tensor], span: Span) -> Tensor:
         """Convolve, and cut the rows out that are complete."""
-        stride = (self.stride, self.across[0])
-        x = F.conv_transpose2d(inputs[0], self.weight, self.bias, stride, (0, self.across[1]), groups=self.groups)
+        stride = (self.stride, self.columns[0])
+        x = F.conv_transpose2d(inputs[0], self.weight, self.bias, stride, (0, self.columns[1]), groups=self.groups)
         top = span.first * self.stride - self.padding
         return x[:, :, span.start - top : span.stop - top]
 
 
 @dataclass(frozen=True)
-class Enlarged:
+class Upsample:
     """Upsampling by a whole factor, bilinear or by the nearest neighbour.
 
     Attributes:

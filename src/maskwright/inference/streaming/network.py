@@ -1,4 +1,4 @@
-"""A network as layers that compute rows: recorded, and put in order."""
+"""A network as layers that compute rows: traced, fused, and put in order."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from maskwright.inference.streaming.joining import joined
+from maskwright.inference.streaming.fusion import fused
 from maskwright.inference.streaming.layers import Pointwise
-from maskwright.inference.streaming.recording import Operation, UnfitError, recorded
 from maskwright.inference.streaming.rules import layer_of
 from maskwright.inference.streaming.step import Step
+from maskwright.inference.streaming.tracing import NotStreamableError, Operation, traced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ class RowNetwork:
 
     @classmethod
     def of(cls, network: Callable[[Tensor], Tensor], image: Tensor) -> tuple[RowNetwork, Tensor]:
-        """Record a network in evaluation mode.
+        """Trace a network in evaluation mode.
 
         Args:
             network: images (N, C, H, W) to maps (N, K, H, W).
@@ -44,28 +44,28 @@ class RowNetwork:
             The network by rows, and the maps of the image, to compare its own with.
 
         Raises:
-            UnfitError: the network cannot be computed by rows.
+            NotStreamableError: the network cannot be computed by rows.
         """
-        operations, result, maps = recorded(network, image)
+        operations, result, maps = traced(network, image)
         shapes: dict[int, tuple[int, ...]] = {0: tuple(image.shape)}
-        same: dict[int, int] = {}
+        aliases: dict[int, int] = {}
         steps: list[Step] = []
         for operation in _needed(operations, result):
-            inputs = tuple(same.get(place, place) for place in operation.places)
-            layer = layer_of(operation, [shapes[place] for place in inputs])
+            inputs = tuple(aliases.get(number, number) for number in operation.inputs)
+            layer = layer_of(operation, [shapes[number] for number in inputs])
             shapes[operation.number] = operation.shape
             if layer is None:
-                same[operation.number] = inputs[0]
+                aliases[operation.number] = inputs[0]
             else:
-                steps.append(Step(operation.number, inputs, layer, _weight(operation.shape, image.shape[3])))
-        last = same.get(result, result)
-        found = cls(tuple(joined(_safe(steps), last, shapes)), last, image.shape[1])
+                steps.append(Step(operation.number, inputs, layer, _values(operation.shape, image.shape[3])))
+        last = aliases.get(result, result)
+        found = cls(tuple(fused(_without_overwriting(steps), last, shapes)), last, image.shape[1])
         if maps.shape[2:] != image.shape[2:]:
-            raise UnfitError("its maps have another size than its input")
+            raise NotStreamableError("its maps have another size than its input")
         return found, maps
 
 
-def _weight(shape: tuple[int, ...], width: int) -> float:
+def _values(shape: tuple[int, ...], width: int) -> float:
     return shape[1] * shape[3] / width
 
 
@@ -75,14 +75,14 @@ def _needed(operations: list[Operation], result: int) -> list[Operation]:
     kept = []
     for operation in reversed(operations):
         if operation.number in wanted:
-            wanted.update(operation.places)
+            wanted.update(operation.inputs)
             kept.append(operation)
     return kept[::-1]
 
 
-def _safe(steps: list[Step]) -> list[Step]:
+def _without_overwriting(steps: list[Step]) -> list[Step]:
     """Let no step overwrite a map that another one reads too."""
-    readers = Counter(place for step in steps for place in step.inputs)
+    readers = Counter(source for step in steps for source in step.inputs)
     found = []
     for step in steps:
         call = step.layer.call if isinstance(step.layer, Pointwise) else None

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from maskwright.inference.streaming.joining import Widened
+from maskwright.inference.streaming.fusion import PaddedConvolution
 from maskwright.inference.streaming.layers import (
-    Average,
+    AveragePool,
     Convolution,
-    Enlarged,
-    Largest,
+    MaxPool,
     Padding,
-    Transposed,
+    TransposedConvolution,
+    Upsample,
     Window,
 )
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from maskwright.inference.streaming.network import RowNetwork
 
 
-class Extent(Protocol):
+class ReceptiveField(Protocol):
     """Says which part of its input a layer reads, along one axis; see `layers.Layer`."""
 
     def first(self, row: int) -> int:
@@ -52,50 +52,50 @@ class Panel(NamedTuple):
         return Panel(*(range(part.start, min(part.stop, width)) for part in self))
 
 
-def cut(network: RowNetwork, width: int, count: int, step: int) -> list[Panel]:
+def cut(network: RowNetwork, width: int, count: int, stride: int) -> list[Panel]:
     """Return panels of about equal width that cover an image, from left to right.
 
     Args:
         network: what is computed.
-        width: of the image, a multiple of `step`.
+        width: of the image, a multiple of `stride`.
         count: how many panels.
-        step: columns of the image for one of the coarsest map. Panels begin at multiples, so that the maps of a panel
+        stride: columns of the image for one of the coarsest map. Panels begin at multiples, so that the maps of a panel
             lie on the grids of those of the whole image.
     """
-    edges = [width // step * place // count * step for place in range(count + 1)]
-    return [Panel(inner, _outer(network, inner, width, step)) for inner in map(range, edges, edges[1:])]
+    edges = [width // stride * place // count * stride for place in range(count + 1)]
+    return [Panel(inner, _outer(network, inner, width, stride)) for inner in map(range, edges, edges[1:])]
 
 
-def _outer(network: RowNetwork, inner: range, width: int, step: int) -> range:
+def _outer(network: RowNetwork, inner: range, width: int, stride: int) -> range:
     """Return the columns of the image that the maps of `inner` depend on, and one more for what enlarges them."""
     needed = {network.result: (inner.start - 1, inner.stop + 1)}
-    for part in reversed(network.steps):
-        first, stop = needed[part.number]
-        for layer in reversed(across(part.layer)):
+    for step in reversed(network.steps):
+        first, stop = needed[step.number]
+        for layer in reversed(by_columns(step.layer)):
             first, stop = layer.first(first), layer.stop(stop)
-        for place in part.inputs:
-            before = needed.get(place, (first, stop))
-            needed[place] = min(before[0], first), max(before[1], stop)
+        for source in step.inputs:
+            before = needed.get(source, (first, stop))
+            needed[source] = min(before[0], first), max(before[1], stop)
     first, stop = needed[0]
-    return range(max(first // step * step, 0), min(-(-stop // step) * step, width))
+    return range(max(first // stride * stride, 0), min(-(-stop // stride) * stride, width))
 
 
-def across(layer: Layer) -> list[Extent]:
+def by_columns(layer: Layer) -> list[ReceptiveField]:
     """Return layers whose rows are the columns of a layer, in the order in which they are computed."""
-    found: list[Extent] = [layer]  # computed pixel by pixel, if it is none of these
+    found: list[ReceptiveField] = [layer]  # computed pixel by pixel, if it is none of these
     match layer:
-        case Widened():
-            found = [*across(layer.padding), *across(layer.window)]
+        case PaddedConvolution():
+            found = [*by_columns(layer.padding), *by_columns(layer.convolution)]
         case Padding():
             found = [Padding((*layer.sides[2:], *layer.sides[:2]), layer.value)]
         case Convolution():
             assert layer.weight is not None
-            found = [Window(layer.weight.shape[3], *layer.across)]
-        case Largest() | Average():
-            found = [Window(*layer.across)]
-        case Transposed():
-            stride, padding = layer.across
+            found = [Window(layer.weight.shape[3], *layer.columns)]
+        case MaxPool() | AveragePool():
+            found = [Window(*layer.columns)]
+        case TransposedConvolution():
+            stride, padding = layer.columns
             found = [replace(layer, kernel=layer.weight.shape[3], stride=stride, padding=padding)]
-        case Enlarged():
+        case Upsample():
             found = [replace(layer, factors=layer.factors[::-1])]
     return found

@@ -1,4 +1,4 @@
-"""From an operation that was recorded to the layer that computes it by rows; one rule a function, in a table."""
+"""From an operation that was traced to the layer that computes it by rows; one rule a function, in a table."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from maskwright.inference.streaming.layers import (
-    Average,
+    AveragePool,
     Convolution,
-    Enlarged,
-    Largest,
     Layer,
+    MaxPool,
     Padding,
     Pointwise,
-    Transposed,
+    TransposedConvolution,
+    Upsample,
 )
-from maskwright.inference.streaming.recording import Operation, Place, UnfitError
+from maskwright.inference.streaming.tracing import NotStreamableError, Operation, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-SAME = frozenset({"alias", "clone", "detach", "contiguous"})
+_UNCHANGED = frozenset({"alias", "clone", "detach", "contiguous"})
 """Operations that change nothing."""
-_BY_PIXEL = frozenset(
+_POINTWISE = frozenset(
     {
         *("relu", "hardtanh", "clamp", "sigmoid", "silu", "hardswish", "hardsigmoid", "gelu", "leaky_relu", "elu"),
         *("tanh", "mish", "_prelu_kernel", "add", "sub", "mul", "div", "neg", "abs", "pow", "sqrt", "_to_copy"),
         *("native_batch_norm", "_native_batch_norm_legit_no_training"),
     }
 )
-_ALONG = {"cat": 1, "slice": 1, "split": 2, "split_with_sizes": 2, "mean": 1, "amax": 1, "_softmax": 1}
-"""Operations along one axis, and the place of the axis among the arguments: by pixel if it is that of the channels."""
+_ALONG_AXIS = {"cat": 1, "slice": 1, "split": 2, "split_with_sizes": 2, "mean": 1, "amax": 1, "_softmax": 1}
+"""Operations along one axis, and which argument names it: pointwise if it is the axis of the channels."""
 
 
 def layer_of(operation: Operation, shapes: Sequence[tuple[int, ...]]) -> Layer | None:
@@ -39,36 +39,36 @@ def layer_of(operation: Operation, shapes: Sequence[tuple[int, ...]]) -> Layer |
 
     Args:
         operation: on maps (N, C, H, W).
-        shapes: of its inputs when it was recorded.
+        shapes: of its inputs when it was traced.
 
     Raises:
-        UnfitError: its rows need all rows of its input, or it is not known here.
+        NotStreamableError: its rows need all rows of its input, or it is not known here.
     """
     name, shape = operation.name, operation.shape
     if len(shape) != 4:
-        raise UnfitError(f"{name} gives a result of {len(shape)} axes")
+        raise NotStreamableError(f"{name} gives a result of {len(shape)} axes")
     heights = [given[2] for given in shapes]
-    if name in SAME or (name == "slice" and shape == shapes[0]):
+    if name in _UNCHANGED or (name == "slice" and shape == shapes[0]):
         return None
     if name in _RULES:
         layer = _RULES[name](operation)
-    elif name in _BY_PIXEL or _along_channels(operation):
+    elif name in _POINTWISE or _along_channels(operation):
         _check_constants(operation)
         layer = Pointwise(operation)
     elif name.startswith("upsample_"):
-        return _enlarged(operation, shapes[0])
+        return _upsampling(operation, shapes[0])
     else:
-        raise UnfitError(f"its operation `{name}` may need the whole image")
+        raise NotStreamableError(f"its operation `{name}` may need the whole image")
     if any(layer.height(height) != shape[2] for height in heights):
-        raise UnfitError(f"{name} changes the height in a way that is not known")
+        raise NotStreamableError(f"{name} changes the height in a way that is not known")
     return layer
 
 
 def _along_channels(operation: Operation) -> bool:
-    place = _ALONG.get(operation.name)
-    if place is None:
+    position = _ALONG_AXIS.get(operation.name)
+    if position is None:
         return False
-    axes = operation.arguments[place] if len(operation.arguments) > place else 0
+    axes = operation.arguments[position] if len(operation.arguments) > position else 0
     return axes in (1, [1], -3, [-3])
 
 
@@ -76,30 +76,32 @@ def _check_constants(operation: Operation) -> None:
     """Refuse constants that depend on the place in the map, such as positions that were learnt."""
     if "batch_norm" in operation.name:  # its values are those of channels
         if operation.name == "native_batch_norm" and operation.arguments[5]:
-            raise UnfitError("a batch normalisation uses the statistics of the image")
+            raise NotStreamableError("a batch normalisation uses the statistics of the image")
         return
     for value in (*operation.arguments, *operation.named.values()):
         if isinstance(value, Tensor) and any(side > 1 for side in value.shape[-2:]):
-            raise UnfitError(f"{operation.name} takes values that depend on the place")
+            raise NotStreamableError(f"{operation.name} takes values that depend on the place")
 
 
 def _convolution(operation: Operation) -> Layer:
     _, weight, bias, stride, padding, dilation, transposed, more, groups = operation.arguments
-    if isinstance(weight, Place) or weight.ndim != 4:
-        raise UnfitError("a convolution has weights that depend on the image")
+    if isinstance(weight, Reference) or weight.ndim != 4:
+        raise NotStreamableError("a convolution has weights that depend on the image")
     if not transposed:
-        across = (stride[-1], padding[-1], dilation[-1])
-        return Convolution(weight.shape[2], stride[0], padding[0], dilation[0], weight, bias, across, groups)
+        columns = (stride[-1], padding[-1], dilation[-1])
+        return Convolution(weight.shape[2], stride[0], padding[0], dilation[0], weight, bias, columns, groups)
     if any(more) or set(dilation) != {1}:
-        raise UnfitError("a transposed convolution is dilated or larger at one side")
-    return Transposed(weight.shape[2], stride[0], padding[0], weight, bias, (stride[-1], padding[-1]), groups)
+        raise NotStreamableError("a transposed convolution is dilated or larger at one side")
+    return TransposedConvolution(
+        weight.shape[2], stride[0], padding[0], weight, bias, (stride[-1], padding[-1]), groups
+    )
 
 
 def _padding(operation: Operation) -> Layer:
     sides, value = operation.arguments[1], (operation.arguments[2] if len(operation.arguments) > 2 else 0)
     whole = (*sides, *(0,) * (4 - len(sides)))
     if len(sides) > 4 or min(sides) < 0:
-        raise UnfitError("it crops its maps")
+        raise NotStreamableError("it crops its maps")
     return Padding(whole, float(value))
 
 
@@ -110,34 +112,34 @@ def _pairs(operation: Operation, defaults: Sequence[Any]) -> list[Any]:
     return [pairs[0], pairs[1] or pairs[0], *pairs[2:]]  # the stride is that of the kernel if it is left out
 
 
-def _largest(operation: Operation) -> Layer:
+def _max_pool(operation: Operation) -> Layer:
     if operation.output:
-        raise UnfitError("it uses the places of largest values")
+        raise NotStreamableError("it uses the places of largest values")
     kernel, stride, padding, dilation, _ = _pairs(operation, [None, [], [0, 0], [1, 1], False])
-    across = (kernel[1], stride[1], padding[1], dilation[1])
-    return Largest(kernel[0], stride[0], padding[0], dilation[0], across)
+    columns = (kernel[1], stride[1], padding[1], dilation[1])
+    return MaxPool(kernel[0], stride[0], padding[0], dilation[0], columns)
 
 
-def _average(operation: Operation) -> Layer:
+def _average_pool(operation: Operation) -> Layer:
     kernel, stride, padding, _, padded, divisor = _pairs(operation, [None, [], [0, 0], False, True, None])
     if divisor is not None:
-        raise UnfitError("an average has a divisor of its own")
-    return Average(kernel[0], stride[0], padding[0], 1, (kernel[1], stride[1], padding[1]), padded)
+        raise NotStreamableError("an average has a divisor of its own")
+    return AveragePool(kernel[0], stride[0], padding[0], 1, (kernel[1], stride[1], padding[1]), padded)
 
 
-def _enlarged(operation: Operation, shape: tuple[int, ...]) -> Layer | None:
+def _upsampling(operation: Operation, shape: tuple[int, ...]) -> Layer | None:
     """Return upsampling by a whole factor; None for one by 1."""
     mode = {"upsample_bilinear2d": "bilinear", "upsample_nearest2d": "nearest"}.get(operation.name)
     aligned = mode == "bilinear" and operation.arguments[2]
     factor = operation.shape[2] // shape[2]
     if mode is None or aligned or tuple(operation.shape[2:]) != (factor * shape[2], factor * shape[3]):
-        raise UnfitError("it resizes maps by other than whole factors")
-    return None if factor == 1 else Enlarged((factor, factor), mode)
+        raise NotStreamableError("it resizes maps by other than whole factors")
+    return None if factor == 1 else Upsample((factor, factor), mode)
 
 
 _RULES: Mapping[str, Callable[[Operation], Layer]] = {
     "convolution": _convolution,
     "constant_pad_nd": _padding,
-    "max_pool2d_with_indices": _largest,
-    "avg_pool2d": _average,
+    "max_pool2d_with_indices": _max_pool,
+    "avg_pool2d": _average_pool,
 }

@@ -43,9 +43,9 @@ class Schedule:
         ends = {self.network.result: min(turn * self.rows, self.heights[self.network.result])}
         for step in reversed(self.network.steps):
             wanted = step.layer.stop(ends[step.number])
-            for place in step.inputs:
-                ends[place] = max(ends.get(place, wanted), min(wanted, self.heights[place]))
-        return {place: min(end, self.heights[place]) for place, end in ends.items()}
+            for source in step.inputs:
+                ends[source] = max(ends.get(source, wanted), min(wanted, self.heights[source]))
+        return {number: min(end, self.heights[number]) for number, end in ends.items()}
 
     def kept(self, ends: dict[int, int]) -> dict[int, int]:
         """Return from which row on each map is needed later, after a turn with these `ends`."""
@@ -53,55 +53,55 @@ class Schedule:
         for step in self.network.steps:
             if ends[step.number] < self.heights[step.number]:
                 needed = max(step.layer.first(max(ends[step.number], 0)), 0)
-                for place in step.inputs:
-                    first[place] = min(first[place], needed)
+                for source in step.inputs:
+                    first[source] = min(first[source], needed)
         return first
 
-    def rooms(self) -> dict[int, int]:
+    def capacities(self) -> dict[int, int]:
         """Return how many rows of each map are kept after a turn, at most."""
         middle = (self.turns.start + self.turns.stop) // 2
         # The turns repeat themselves but for the first and last ones.
         seen = range(max(middle - _SEEN, self.turns.start), min(middle + _SEEN, self.turns.stop))
         edges = {*range(self.turns.start - 1, seen.start), *range(seen.stop, self.turns.stop)}
-        rooms = dict.fromkeys(self.heights, 0)
+        capacities = dict.fromkeys(self.heights, 0)
         for turn in (*seen, *(edges if len(edges) <= 2 * _SEEN else ())):
             ends = self.ends(turn)
-            for place, first in self.kept(ends).items():
-                rooms[place] = max(rooms[place], max(ends.get(place, 0), 0) - first)
-        return rooms
+            for number, first in self.kept(ends).items():
+                capacities[number] = max(capacities[number], max(ends.get(number, 0), 0) - first)
+        return capacities
 
-    def most_bytes(self, width: int) -> int:
-        """Return the bytes of all maps that are there at the same time, at most, for a width of the image, in float32.
+    def peak_bytes(self, width: int) -> int:
+        """Return the bytes that all maps take at the peak, for a width of the image, in float32.
 
         These are the rows that are kept, and in a turn the new ones of each map until the last step has read them. Each
         step counts with its result, what it makes on the way, and a copy of the rows that it reads.
         """
-        weights = {0: float(self.network.channels), **{step.number: step.weight for step in self.network.steps}}
-        last = {place: step.number for step in self.network.steps for place in step.inputs}
-        held = sum(weights[place] * rows for place, rows in self.rooms().items())
+        values = {0: float(self.network.channels), **{step.number: step.values for step in self.network.steps}}
+        last = {source: step.number for step in self.network.steps for source in step.inputs}
+        kept = sum(values[number] * rows for number, rows in self.capacities().items())
         turn = (self.turns.start + self.turns.stop) // 2
         before, after = self.ends(turn - 1), self.ends(turn)
-        new = {place: weights[place] * (after[place] - before[place]) for place in weights}
-        there = most = new[0]
+        new = {number: values[number] * (after[number] - before[number]) for number in values}
+        held_now = peak = new[0]
         for step in self.network.steps:
             rows = step.layer.stop(after[step.number]) - step.layer.first(before[step.number])
-            read = sum(weights[place] for place in step.inputs) + step.inside
-            there += new[step.number]
-            most = max(most, there + read * rows)
-            there -= sum(new[place] for place in set(step.inputs) if last[place] == step.number)
-        return int(4 * width * (held + most))
+            read = sum(values[source] for source in step.inputs) + step.inner_values
+            held_now += new[step.number]
+            peak = max(peak, held_now + read * rows)
+            held_now -= sum(new[source] for source in set(step.inputs) if last[source] == step.number)
+        return int(4 * width * (kept + peak))
 
-    def begin(self, row: int) -> int:
+    def turn_for(self, row: int) -> int:
         """Return the latest turn to begin with for the right result from a row on, the rows before it being wrong."""
         right = {self.network.result: row}
         for step in reversed(self.network.steps):
             needed = max(step.layer.first(right[step.number]), 0)
-            for place in step.inputs:
-                right[place] = min(right.get(place, needed), needed)
+            for source in step.inputs:
+                right[source] = min(right.get(source, needed), needed)
         turn = min(row // self.rows + 1, self.turns.stop - 1)
         while turn > self.turns.start:
             ends = self.ends(turn - 1)
-            if all(max(ends[place], 0) <= first for place, first in right.items()):
+            if all(max(ends[number], 0) <= first for number, first in right.items()):
                 break
             turn -= 1
         return turn

@@ -17,12 +17,12 @@ class Step:
         number: of its result.
         inputs: numbers of the results that it reads; 0 is the image.
         layer: computes it.
-        weight: values of a row of the result for each column of the image.
-        inside: of a row of the map that a joined step makes on the way.
+        values: of a row of the result, for each column of the image.
+        inner_values: the same of the map that a fused step makes on the way.
     """
 
     number: int
     inputs: tuple[int, ...]
     layer: Layer
-    weight: float
-    inside: float = 0
+    values: float
+    inner_values: float = 0

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from maskwright.inference.streaming.step import Step
 
 
-class Rows:
+class RowBuffer:
     """The rows of one map that are there: what was computed last, and before it a ring of those that are needed again.
 
     The ring is allocated once, apart from what is freed at once. Rows before the first that was ever added are zeros.
 
     Args:
         end: the row after the last.
-        room: rows of the ring.
+        capacity: rows of the ring.
 
     Attributes:
         end: see above.
     """
 
-    def __init__(self, end: int, room: int) -> None:
-        self.end, self._room = end, room
+    def __init__(self, end: int, capacity: int) -> None:
+        self.end, self._capacity = end, capacity
         self._last: Tensor | None = None
         self._ring: Tensor | None = None
         self._none: Tensor | None = None
@@ -65,11 +65,12 @@ class Rows:
             return
         if self._ring is None:
             number, channels, _, width = piece.shape
-            self._ring = _apart(piece, (number, self._room, width, channels)).permute(0, 3, 1, 2)  # channels last
-        assert self.end - start <= self._room, (start, self.end, self._room)
+            ring = _in_own_pages(piece, (number, self._capacity, width, channels))
+            self._ring = ring.permute(0, 3, 1, 2)  # channels last
+        assert self.end - start <= self._capacity, (start, self.end, self._capacity)
         for begin, end in self._arcs(first, self.end):
-            place = begin % self._room
-            self._ring[:, :, place : place + end - begin] = piece[:, :, begin - top : end - top]
+            slot = begin % self._capacity
+            self._ring[:, :, slot : slot + end - begin] = piece[:, :, begin - top : end - top]
 
     def _held(self, start: int, stop: int) -> Iterator[Tensor]:
         """Yield rows of the ring."""
@@ -79,18 +80,18 @@ class Rows:
                 number, channels, _, width = self._none.shape
                 yield self._none.new_zeros((number, end - begin, width, channels)).permute(0, 3, 1, 2)
             else:
-                place = begin % self._room
-                yield self._ring[:, :, place : place + end - begin]
+                slot = begin % self._capacity
+                yield self._ring[:, :, slot : slot + end - begin]
 
     def _arcs(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Yield rows in parts that do not go round the ring."""
         while start < stop:
-            end = min(stop, start - start % self._room + self._room) if self._room else stop
+            end = min(stop, start - start % self._capacity + self._capacity) if self._capacity else stop
             yield start, end
             start = end
 
 
-def _apart(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+def _in_own_pages(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Return zeros of a shape, on the CPU in pages of their own.
 
     The heap then holds nothing but what a turn needs. What lives long would lie between, and what is freed around it
@@ -114,10 +115,11 @@ class Stream:
         self._schedule, self._turn = schedule, begin
         before = schedule.ends(begin - 1)
         top = begin == schedule.turns.start
-        rooms = schedule.rooms()
-        self._maps = {place: Rows(0 if top else max(end, 0), rooms[place]) for place, end in before.items()}
+        capacities = schedule.capacities()
+        starts = {number: 0 if top else max(end, 0) for number, end in before.items()}
+        self._maps = {number: RowBuffer(start, capacities[number]) for number, start in starts.items()}
         steps = schedule.network.steps
-        self._last = {place: step.number for step in steps for place in step.inputs}
+        self._last_reader = {source: step.number for step in steps for source in step.inputs}
 
     def bands(self) -> Iterator[tuple[int, int]]:
         """Yield the rows of the image (start, stop) that each turn needs, from the first turn on."""
@@ -144,11 +146,11 @@ class Stream:
         for step in self._schedule.network.steps:
             rows = self._maps[step.number]
             # Padding above the map may be wanted before the map is; then nothing is computed of it yet.
-            if ends[step.number] > rows.end and all(self._maps[place].end > 0 for place in step.inputs):
+            if ends[step.number] > rows.end and all(self._maps[source].end > 0 for source in step.inputs):
                 rows.add(self._computed(step, rows.end, ends[step.number]))
-            for place in step.inputs:
-                if self._last[place] == step.number:
-                    self._maps[place].keep(kept[place])
+            for source in step.inputs:
+                if self._last_reader[source] == step.number:
+                    self._maps[source].keep(kept[source])
         self._turn += 1
         result = self._maps[self._schedule.network.result]
         top = max(self._schedule.ends(self._turn - 2)[self._schedule.network.result], 0)
@@ -163,6 +165,6 @@ class Stream:
         layer, height = step.layer, self._schedule.heights[step.inputs[0]]
         first, last = layer.first(start), layer.stop(stop)
         rows = min(max(first, 0), height), min(max(last, 0), height)  # none if all that is wanted is padding
-        inputs = [self._maps[place].between(*rows) for place in step.inputs]
+        inputs = [self._maps[source].between(*rows) for source in step.inputs]
         span = Span(start, stop, rows[0], max(min(last, 0) - first, 0), max(last - max(first, height), 0), height)
         return layer.run(inputs, span)

@@ -12,7 +12,7 @@ from maskwright.data.readers.zarr_store import is_store, layout_of
 from maskwright.inference import Predictor, reach
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streamed import RowEngine
-from maskwright.inference.streaming.recording import UnfitError
+from maskwright.inference.streaming.tracing import NotStreamableError
 from maskwright.inference.tiled import flips
 from maskwright.ops.tiles import ALIGN, SLACK
 
@@ -134,7 +134,7 @@ def planned(predictor: Predictor, source: RowSource) -> tuple[Predictor, RowPlan
         try:
             by_rows = RowEngine(predictor.engine)
             panels = len(by_rows.panels(prepared.working))
-        except UnfitError as error:
+        except NotStreamableError as error:
             why = str(error)
         else:
             return Predictor(predictor.engine, card, by_rows=by_rows), RowPlan(panels, card.predict.flip)

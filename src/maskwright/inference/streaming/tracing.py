@@ -1,4 +1,4 @@
-"""What a network computes, noted while it runs once on a small image. Knows no layer's rows.
+"""What a network computes, traced while it runs once on a small image. Knows no layer's rows.
 
 PyTorch hands every operation to a mode that is switched on (`TorchDispatchMode`), whatever Python the network consists
 of. Operations that do not depend on the image are constants.
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class UnfitError(Exception):
+class NotStreamableError(Exception):
     """A network that cannot be computed by rows, and why: the end of a sentence about it."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Stands for the result of an operation among the arguments of another.
+class Reference:
+    """Stands for the result of an operation (or the image) among the arguments of another.
 
     Attributes:
         number: of the operation; 0 is the image.
@@ -39,7 +39,7 @@ class Operation:
     Attributes:
         number: of its result.
         function: of PyTorch, an overload of `torch.ops.aten`.
-        arguments: positional; tensors that depend on the image are `Place`s.
+        arguments: positional; tensors that depend on the image are `Reference`s.
         named: by name, the same.
         shape: of the result (N, C, H, W).
         output: which of several results.
@@ -58,14 +58,14 @@ class Operation:
         return str(self.function.overloadpacket.__name__).removesuffix("_")
 
     @property
-    def places(self) -> list[int]:
+    def inputs(self) -> list[int]:
         """Numbers of the results that it needs, in their order."""
         found: list[int] = []
-        _replaced((*self.arguments, *self.named.values()), lambda place: found.append(place.number))
+        _replaced((*self.arguments, *self.named.values()), lambda reference: found.append(reference.number))
         return found
 
     def __call__(self, *inputs: Tensor) -> Tensor:
-        """Compute it for other inputs, in the order of `places`; one that overwrites its input does so."""
+        """Compute it for other inputs, in the order of `inputs`; one that overwrites its input does so."""
         left = iter(inputs)
         arguments = _replaced(self.arguments, lambda _: next(left))
         named = {key: _replaced(value, lambda _: next(left)) for key, value in self.named.items()}
@@ -74,7 +74,7 @@ class Operation:
         return found
 
 
-class Recording(TorchDispatchMode):
+class Tracer(TorchDispatchMode):
     """Notes the operations on an image while it is switched on.
 
     Args:
@@ -94,10 +94,10 @@ class Recording(TorchDispatchMode):
         """Return the number of a result.
 
         Raises:
-            UnfitError: it was not computed from the image.
+            NotStreamableError: it was not computed from the image.
         """
         if id(result) not in self._numbers:
-            raise UnfitError("its result does not come from its input alone")
+            raise NotStreamableError("its result does not come from its input alone")
         return self._numbers[id(result)]
 
     def __torch_dispatch__(
@@ -114,32 +114,32 @@ class Recording(TorchDispatchMode):
             number = len(self._kept)  # grows with every operation, so results come in order
             operation = Operation(number, func, arguments, by_name, tuple(tensor.shape), output if several else None)
             self._kept.append(tensor)
-            if operation.places:
+            if operation.inputs:
                 self.operations.append(operation)
                 self._numbers[id(tensor)] = number
         return result
 
     def _marked(self, value: Any) -> Any:
-        """Put places where tensors depend on the image."""
+        """Put references where tensors depend on the image."""
         if isinstance(value, Tensor):
             self._kept.append(value)
             number = self._numbers.get(id(value))
-            return value if number is None else Place(number)
+            return value if number is None else Reference(number)
         if isinstance(value, tuple | list):
             return type(value)(self._marked(each) for each in value)
         return value
 
 
-def _replaced(value: Any, found: Callable[[Place], Any]) -> Any:
-    """Return arguments with what `found` makes of each place in them."""
-    if isinstance(value, Place):
+def _replaced(value: Any, found: Callable[[Reference], Any]) -> Any:
+    """Return arguments with what `found` makes of each reference in them."""
+    if isinstance(value, Reference):
         return found(value)
     if isinstance(value, tuple | list):
         return type(value)(_replaced(each, found) for each in value)
     return value
 
 
-def recorded(network: Callable[[Tensor], Tensor], image: Tensor) -> tuple[list[Operation], int, Tensor]:
+def traced(network: Callable[[Tensor], Tensor], image: Tensor) -> tuple[list[Operation], int, Tensor]:
     """Run a network once.
 
     Args:
@@ -150,9 +150,9 @@ def recorded(network: Callable[[Tensor], Tensor], image: Tensor) -> tuple[list[O
         Its operations, the number of its result, and the result.
 
     Raises:
-        UnfitError: the result does not depend on the image.
+        NotStreamableError: the result does not depend on the image.
     """
-    recording = Recording(image)
-    with torch.no_grad(), recording:
+    tracer = Tracer(image)
+    with torch.no_grad(), tracer:
         result = network(image)
-    return recording.operations, recording.number_of(result), result
+    return tracer.operations, tracer.number_of(result), result
