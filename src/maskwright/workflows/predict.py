@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
@@ -15,7 +16,7 @@ from maskwright.inference.opening import AUTO
 from maskwright.workflows.predict_parts.destinations import destination
 from maskwright.workflows.predict_parts.journal import Done, setup_of
 from maskwright.workflows.predict_parts.kinds import checked_kinds
-from maskwright.workflows.predict_parts.object_stores import local_copies
+from maskwright.workflows.predict_parts.object_stores import Copies, local_copies
 from maskwright.workflows.predict_parts.rejection import NAME as TABLE
 from maskwright.workflows.predict_parts.rejection import rejected, write_table
 from maskwright.workflows.predict_parts.results import Failure, PredictResult
@@ -26,7 +27,7 @@ from maskwright.workflows.predict_parts.writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path, PurePosixPath
+    from pathlib import PurePosixPath
 
     from maskwright.core.events import OnShare
     from maskwright.core.reject import Reject
@@ -105,10 +106,10 @@ def predict(
     with destination(out, request) as place:
         if any(is_remote(source) for source in sources):
             with local_copies(sources) as copies:
-                result = _predict(predictor, copies.sources, place, request, on_progress, on_note)
+                result = _predict(predictor, copies, place, request, on_progress, on_note)
             result = copies.named(result)
         else:
-            result = _predict(predictor, sources, place, request, on_progress, on_note)
+            result = _predict(predictor, Copies(Path(), sources), place, request, on_progress, on_note)
         if request.rejection is not None:  # after images of a store have their names again: the table lists them
             result = _judged(result, request.rejection, place.folder)
         place.end(result.outputs)
@@ -117,7 +118,7 @@ def predict(
 
 def _predict(
     predictor: Predictor,
-    sources: Sequence[str | Path | Picture],
+    copies: Copies,
     place: Folder,
     request: PredictRequest,
     on_progress: OnShare | None,
@@ -125,10 +126,10 @@ def _predict(
 ) -> PredictResult:
     """Predict images of this machine; see `predict`."""
     kinds = checked_kinds(request, predictor.task.writers)
-    found, missing, notes = find_images(sources, predictor.card.data.channels)
+    found, missing, notes = find_images(copies.sources, predictor.card.data.channels)
     if not found:
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
-    pictures, clips = apart(found)
+    pictures, clips = apart([copies.with_origin(picture) for picture in found])
     check_options(request, clips, predictor.card)
     writing = Writing(predictor, place.folder, kinds, request.scale, request.level)
     files = [file for clip in clips for path in clip.files(writing.out, kinds).values() for file in place.within(path)]
@@ -206,7 +207,7 @@ def _outcomes(
         remove_leftovers(file for picture in left for file in writing.files(picture).values())
     report(len(known), len(pictures))
     if request.on is None:
-        outcomes = _one_by_one(left, writing, lambda share: report(len(found) + share, len(pictures)))
+        outcomes = _one_by_one(left, steps, lambda share: report(len(found) + share, len(pictures)))
     else:
         outcomes = _on_ray(left, writing)
     for picture, outcome in outcomes:
@@ -218,9 +219,14 @@ def _outcomes(
     return [found[picture.name] for picture in pictures]
 
 
-def _one_by_one(pictures: Sequence[Picture], writing: Writing, on_share: Callable[[float], None]) -> Iterator[Outcome]:
+def _one_by_one(pictures: Sequence[Picture], steps: _Steps, on_share: Callable[[float], None]) -> Iterator[Outcome]:
+    def share(done: float) -> None:
+        steps.place.keep()
+        on_share(done)
+
     for picture in pictures:
-        yield picture, writing.run(picture, on_share)
+        steps.place.begin(steps.writing.parts(picture))
+        yield picture, steps.writing.run(picture, share)
 
 
 def _on_ray(pictures: Sequence[Picture], writing: Writing) -> Iterator[Outcome]:

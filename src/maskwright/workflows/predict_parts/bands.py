@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_KEY = "prediction.txt"
+KEY = "prediction.txt"
+"""File in the folder that says what its rows belong to."""
 
 
 class PanelBands:
@@ -107,10 +108,10 @@ class LabelBands:
     def __init__(self, folder: Path, size: tuple[int, int], key: str, panels: Sequence[range]) -> None:
         self.size = size
         try:
-            if not _has(folder / _KEY, key):
+            if not _has(folder / KEY, key):
                 remove(folder)
                 folder.mkdir(parents=True)
-                write_text(folder / _KEY, key)
+                write_text(folder / KEY, key)
         except OSError as error:
             raise write_error(folder, error) from error
         self.panels = [PanelBands(folder, number, columns) for number, columns in enumerate(panels)]
@@ -141,7 +142,7 @@ class LabelBands:
 
 def remove(folder: Path) -> None:
     """Remove the bands of a finished prediction; a folder that is not one stays."""
-    if (folder / _KEY).is_file():
+    if (folder / KEY).is_file():
         shutil.rmtree(folder)
     else:
         with contextlib.suppress(FileNotFoundError):

@@ -22,6 +22,7 @@ from maskwright.workflows.predict_parts.journal import NAME as JOURNAL
 from maskwright.workflows.predict_parts.journal import Journal
 from maskwright.workflows.predict_parts.object_stores import explained, opened_store, renamed
 from maskwright.workflows.predict_parts.results import PARTS, make_room, not_ours
+from maskwright.workflows.predict_parts.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from maskwright.workflows.predict_request import PredictRequest
 
 JOURNAL_SECONDS = 30.0
-"""A store has no way to add a line, so the whole journal goes there: at most so often, and when a prediction ends."""
+"""A store has no way to add a line, so the whole journal goes there: at most so often, and when a prediction ends.
+
+Finished rows of a scan go there as often."""
 _LAST = ".zgroup"
 """Without it a folder is no Zarr store, so it is taken to the store last."""
 
@@ -62,6 +65,12 @@ class Folder:
     def take(self) -> None:
         """Take the results that are whole to their place; they are there already."""
 
+    def begin(self, parts: Path) -> None:
+        """Bring the finished rows of an image, which belong into the folder `parts`; they are there already."""
+
+    def keep(self) -> None:
+        """Take what is finished of the image that is predicted to its place; it is there already."""
+
     def end(self, outputs: Iterable[Path]) -> None:  # noqa: ARG002 (a store checks them)
         """Finish: every image has its results, which are `outputs`, or a failure. The journal is removed last."""
         if self._journal is not None:
@@ -86,6 +95,9 @@ class StoreFolder(Folder):
     def __init__(self, url: str, folder: Path) -> None:
         super().__init__(folder)
         self._url, self._taken = url.rstrip("/"), time.monotonic()
+        self._rows: StoredRows | None = None
+        self._kept = self._taken
+        self._parts: defaultdict[str, list[str]] = defaultdict(list)  # folder of finished rows -> what lies in it
         self._there: set[str] = set()
         self._stores: defaultdict[str, set[str]] = defaultdict(set)  # Zarr store -> what lies in it
         with explained(url):
@@ -93,6 +105,8 @@ class StoreFolder(Folder):
             self._root = root.rstrip("/")
             for name in self._store.find(self._root):
                 self._add(name)
+                if (above := PurePosixPath(name).parent).name.endswith(PARTS):
+                    self._parts[str(above)].append(name)
 
     def journal(self, setup: str, *, resume: bool) -> Journal:
         """Open the journal of this prediction, which goes on with the one in the store."""
@@ -120,8 +134,27 @@ class StoreFolder(Folder):
         """Tell whether a result is there, whole."""
         return self._key(file / _LAST if file.suffix == SUFFIX else file) in self._there
 
+    def begin(self, parts: Path) -> None:
+        """Bring the finished rows of an image, which an interrupted prediction left in the store."""
+        rows = StoredRows(self._store, self._key(parts), self._parts.get(self._key(parts), ()), parts)
+        with explained(self._url):
+            rows.bring()
+        self._rows, self._kept = rows, time.monotonic()
+
+    def keep(self) -> None:
+        """Take what is finished of the image that is predicted to the store, now and then."""
+        if time.monotonic() >= self._kept + JOURNAL_SECONDS:
+            self.take_rows()
+
+    def take_rows(self) -> None:
+        """Take the rows that are finished to the store, so that a prediction can go on from another machine too."""
+        if self._rows is not None:
+            with explained(self._url):
+                self._rows.save()
+        self._kept = time.monotonic()
+
     def take(self) -> None:
-        """Take all files that are whole to the store, and remove them here."""
+        """Take all files that are whole to the store, and remove them here; then the rows of a finished scan."""
         with explained(self._url):
             files = sorted(self._whole(), key=lambda file: (file.name == _LAST, file.name != STORE_FILE, file))
             for store in {parent for file in files for parent in file.parents if parent.suffix == SUFFIX}:
@@ -130,6 +163,7 @@ class StoreFolder(Folder):
                 self._store.put_file(str(file), self._key(file))
                 self._add(self._key(file))
                 file.unlink()
+            self.take_rows()
             if time.monotonic() >= self._taken + JOURNAL_SECONDS:
                 self.take_journal()
 
@@ -223,6 +257,7 @@ def destination(out: str | Path, request: PredictRequest) -> Iterator[Folder]:
         except BaseException as error:
             with contextlib.suppress(MaskwrightError):  # the store may be what failed, as the first error says
                 place.take_journal()
+                place.take_rows()
             if isinstance(error, MaskwrightError):
                 raise MaskwrightError(str(error).replace(str(place.folder), out.rstrip("/")), error.key) from error
             raise

@@ -49,6 +49,12 @@ class Copies:
             else:
                 self.sources.append(source)
 
+    def with_origin(self, picture: Picture) -> Picture:
+        """Return a picture with its place in the store, if its image is a copy."""
+        path = str(picture.image.path)
+        origin = self.text(path)
+        return picture if origin == path else replace(picture, origin=origin)
+
     def named(self, result: PredictResult) -> PredictResult:
         """Return the result with the places in the store instead of those of the copies."""
         return renamed(result, self._origins)

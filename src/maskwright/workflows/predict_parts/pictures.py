@@ -29,12 +29,14 @@ class Picture:
         relative: its path below the source that it was found in, or its file name; `#3` for page 3 of a stack.
         name: what its results are called: a path below the output folder, without suffix, unique among all.
         given: the bytes of an image file, or an array (H, W) or (H, W, C); None for what lies in `image`.
+        origin: address in an object store of which `image` is a copy; None for a file of the user's.
     """
 
     image: ImageRef
     relative: PurePosixPath
     name: PurePosixPath
     given: bytes | NDArray[Any] | None = field(default=None, repr=False, compare=False)
+    origin: str | None = None
 
     @classmethod
     def of(cls, name: str, given: bytes | NDArray[Any]) -> Picture:

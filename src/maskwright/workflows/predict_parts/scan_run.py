@@ -120,7 +120,7 @@ def predict_scan(
     height = source.size[0]
     try:
         tiled, plan = _planned(picture, predictor, source)
-        bands = LabelBands(parts, source.size, identity(tiled, picture.image, source), tiled.panels(source.size))
+        bands = LabelBands(parts, source.size, identity(tiled, picture, source), tiled.panels(source.size))
         notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level)]
         if bands.done:
             notes.append(f"{picture.image}: the prediction goes on at {bands.place()}")

@@ -21,28 +21,29 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from maskwright.core.records import ImageRef
     from maskwright.inference import Predictor
     from maskwright.ops.rows import RowSource
     from maskwright.tasks import Block
     from maskwright.workflows.predict_parts.bands import PanelBands
+    from maskwright.workflows.predict_parts.pictures import Picture
 
 _WAITING = 2
 """Bands that may wait to be written."""
 
 
-def identity(predictor: Predictor, image: ImageRef, source: RowSource) -> str:
+def identity(predictor: Predictor, picture: Picture, source: RowSource) -> str:
     """Return a text that is the same if the same model would predict the same file in the same way.
 
     The network is known by what it makes of a small picture, which differs with its weights, precision and machine.
     """
-    card = predictor.card
-    picture = np.random.default_rng(0).integers(0, 256, (1, 64, 64, card.data.channels), np.uint8)
-    answer = predictor.engine.forward(picture).cpu().numpy()
+    card, image = predictor.card, picture.image
+    noise = np.random.default_rng(0).integers(0, 256, (1, 64, 64, card.data.channels), np.uint8)
+    answer = predictor.engine.forward(noise).cpu().numpy()
     follows = predictor.postprocessor
     return json.dumps(
         {
-            "image": [str(image.path.resolve()), image.page, *image.stamp(), *source.size, source.channels],
+            "image": [picture.origin or str(image.path.resolve()), image.page, *image.stamp()],
+            "size": [*source.size, source.channels],
             "network": hashlib.sha256(answer.tobytes()).hexdigest(),
             "card": card.model_dump(mode="json"),
             "by_rows": predictor.by_rows is not None,

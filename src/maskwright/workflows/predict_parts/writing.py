@@ -80,6 +80,10 @@ class Writing:
             if writer.collect is None
         }
 
+    def parts(self, picture: Picture) -> Path:
+        """Return the folder for the finished rows of an image, if it is predicted by rows."""
+        return self.out / picture.name.with_name(f".{picture.name.name}{PARTS}")
+
     def _is_scan(self, picture: Picture) -> bool:
         """Tell whether an image is predicted by rows, which needs kinds of files that can be written so."""
         return all(writer.scan for writer in self.kinds.values()) and self._is_large(picture)
@@ -153,8 +157,7 @@ class Writing:
         check_names(picture, self.out, files)
         if self._is_scan(picture):
             writers = {files[kind]: writer for kind, writer in self.kinds.items()}
-            parts = self.out / picture.name.with_name(f".{picture.name.name}{PARTS}")
-            done = predict_scan(picture, self.predictor, writers, parts, on_share, self.level, self.scale)
+            done = predict_scan(picture, self.predictor, writers, self.parts(picture), on_share, self.level, self.scale)
             return Done(Predicted(picture.image.path, files, done.summary), {}, done.notes)
         image = self._read(picture)
         promise = Promise(self.predictor.card.channels)
