@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from maskwright import models
 from maskwright.inference.streaming.fusion import ActivatedConvolution, PaddedConvolution
-from maskwright.inference.streaming.layers import Upsample
 from maskwright.inference.streaming.network import RowNetwork
 from maskwright.inference.streaming.panels import cut
+from maskwright.inference.streaming.resampling import Upsample
 from maskwright.inference.streaming.schedule import Schedule
 from maskwright.inference.streaming.stream import Stream
 from maskwright.inference.streaming.tracing import NotStreamableError
+from maskwright.models.layers.blocks import StridedPointwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,19 @@ def picture(height: int, width: int = 32, channels: int = 3) -> Tensor:
     return torch.from_numpy(np.random.default_rng(height).normal(size=(1, channels, height, width))).float()
 
 
+class Reduced(nn.Module):
+    """Reduces a stack of two convolutions to one map."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.parts, self.how = nn.ModuleList([nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 1)]), how
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, 4, H, W)."""
+        stack = torch.stack([part(x) for part in self.parts])
+        return stack.sum(0) if self.how == "sum" else stack.amax(dim=0)
+
+
 CONVOLUTIONS = {
     "expanded": [nn.Conv2d(3, 6, 1), nn.ReLU6(), nn.Conv2d(6, 6, 5, 2, 2, groups=6), nn.ReLU()],
     "expanded, padded at one side": [nn.Conv2d(3, 6, 1), nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(6, 4, 3, 2)],
@@ -74,6 +88,10 @@ LAYERS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "7x7 with a stride": (lambda: nn.Conv2d(3, 4, 7, stride=4, padding=3), 4),
     "depthwise": (lambda: nn.Conv2d(3, 3, 3, padding=1, groups=3), 1),
     "padded at one side": (lambda: nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(3, 4, 3, stride=2)), 2),
+    "repeated edges": (lambda: nn.Sequential(nn.ReplicationPad2d((1, 2, 2, 1)), nn.Conv2d(3, 4, 4)), 1),
+    "every second pixel": (lambda: StridedPointwise(3, 4, 1, 2), 2),
+    "sum of a stack": (lambda: Reduced("sum"), 1),
+    "maximum of a stack": (lambda: Reduced("amax"), 1),
     "maximum": (lambda: nn.MaxPool2d(3, 2, 1), 2),
     "average": (lambda: nn.AvgPool2d(5, 1, 2, count_include_pad=False), 1),
     "average with zeros": (lambda: nn.AvgPool2d(3, 2, 1), 2),
@@ -183,8 +201,9 @@ def test_networks_give_the_maps_of_the_whole_image(name: str) -> None:
     assert torch.equal(by_rows(network, image, 64, 256, small=128), found[:, :, 256:])
 
 
-def test_turns_that_want_nothing_but_padding() -> None:
-    network = nn.Sequential(nn.ZeroPad2d((0, 3, 4, 3)), nn.Conv2d(3, 2, 8, padding=(0, 2), bias=True)).eval()
+@pytest.mark.parametrize("padding", [nn.ZeroPad2d, nn.ReplicationPad2d])
+def test_turns_that_want_nothing_but_padding(padding: type[nn.Module]) -> None:
+    network = nn.Sequential(padding((0, 3, 4, 3)), nn.Conv2d(3, 2, 8, padding=(0, 2), bias=True)).eval()
     image = picture(16)
     with torch.no_grad():
         whole = network(image)
@@ -210,6 +229,21 @@ def test_constants_that_depend_on_the_place_are_refused(shape: tuple[int, ...]) 
         RowNetwork.of(Shifted(*shape), torch.zeros(1, 3, 64, 64))
     for same in ((3, 1, 1), (1,), (1, 1)):
         RowNetwork.of(Shifted(*same), torch.zeros(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        (lambda x: nn.functional.pad(x[:, :, 1:], (0, 0, 1, 0)), "it crops its maps"),
+        (lambda x: nn.functional.interpolate(x[:, :, 1::2, ::2], scale_factor=2), "it crops its maps"),
+        (lambda x: torch.stack([x, x], 1).sum(1), "sum uses a stack of maps in a way that is not known"),
+        (lambda x: torch.stack([x, x]).sum((0, 2)), "sum uses a stack of maps in a way that is not known"),
+        (lambda x: [x], "its result is no map"),
+    ],
+)
+def test_what_is_not_known_is_refused(network: Callable[[Tensor], Tensor], why: str) -> None:
+    with pytest.raises(NotStreamableError, match=why):
+        RowNetwork.of(network, torch.zeros(1, 3, 64, 64))
 
 
 def test_statistics_of_the_image_are_refused() -> None:
@@ -244,6 +278,20 @@ def test_a_map_that_two_layers_read_is_not_overwritten() -> None:
 
     image = picture(40)
     torch.testing.assert_close(by_rows(network, image, 8), network(image))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_a_view_of_kept_rows_does_not_change_with_them(rows: int) -> None:
+    first = nn.Conv2d(3, 4, 1)
+    below = nn.Sequential(nn.ZeroPad2d((4, 4, 0, 8)), nn.Conv2d(4, 2, 9))
+
+    def network(x: Tensor) -> Tensor:
+        middle = first(x)
+        return below(middle) + middle[:, :2]  # read when eight later rows are there, whose places it gives up
+
+    image = picture(40)
+    with torch.no_grad():
+        torch.testing.assert_close(by_rows(network, image, rows), network(image), atol=1e-5, rtol=1e-5)
 
 
 def test_no_row_is_read_twice_and_few_are_kept() -> None:

@@ -109,6 +109,35 @@ class Padding:
 
 
 @dataclass(frozen=True)
+class ReplicationPadding:
+    """Rows and columns around a map that repeat its edge.
+
+    Attributes:
+        sides: left, right, top, bottom.
+    """
+
+    sides: tuple[int, int, int, int]
+
+    def height(self, rows: int) -> int:
+        """Add both."""
+        return rows + self.sides[2] + self.sides[3]
+
+    def first(self, row: int) -> int:
+        """Return a row early enough for those below the map, which are its last one."""
+        return row - self.sides[2] - self.sides[3]
+
+    def stop(self, row: int) -> int:
+        """Return the end of the rows that moved above this one; those above the map are its first row."""
+        return max(row - self.sides[2], min(row, 1))
+
+    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+        """Take each row that is nearest, and pad on the left and right."""
+        wanted = torch.arange(span.start, span.stop, device=inputs[0].device) - self.sides[2]
+        rows = inputs[0].index_select(2, wanted.clamp(0, span.height - 1) - span.first)
+        return F.pad(rows, (*self.sides[:2], 0, 0), mode="replicate")
+
+
+@dataclass(frozen=True)
 class Window:
     """Rows of a kernel that moves down a map.
 
@@ -249,39 +278,4 @@ class TransposedConvolution:
         stride = (self.stride, self.columns[0])
         x = F.conv_transpose2d(inputs[0], self.weight, self.bias, stride, (0, self.columns[1]), groups=self.groups)
         top = span.first * self.stride - self.padding
-        return x[:, :, span.start - top : span.stop - top]
-
-
-@dataclass(frozen=True)
-class Upsample:
-    """Upsampling by a whole factor, bilinear or by the nearest neighbour.
-
-    Attributes:
-        factors: of rows and columns.
-        mode: see `F.interpolate`.
-    """
-
-    factors: tuple[int, int]
-    mode: str
-
-    def height(self, rows: int) -> int:
-        """Return the height of the result."""
-        return rows * self.factors[0]
-
-    def first(self, row: int) -> int:
-        """Return the row above the place of this one."""
-        return self._above(row)
-
-    def stop(self, row: int) -> int:
-        """Return the end of the two rows around the place of the row above."""
-        return self._above(row - 1) + 2
-
-    def _above(self, row: int) -> int:
-        factor = self.factors[0]
-        return (2 * row + 1 - factor) // (2 * factor)
-
-    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
-        """Enlarge the rows that are there: at an edge of the map, `F.interpolate` handles the edges itself."""
-        x = F.interpolate(inputs[0], scale_factor=self.factors, mode=self.mode)
-        top = span.first * self.factors[0]
         return x[:, :, span.start - top : span.stop - top]

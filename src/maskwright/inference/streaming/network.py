@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 from maskwright.inference.streaming.fusion import fused
 from maskwright.inference.streaming.layers import Pointwise
-from maskwright.inference.streaming.rules import layer_of
+from maskwright.inference.streaming.rules import layer_of, reduced_stack
 from maskwright.inference.streaming.step import Step
 from maskwright.inference.streaming.tracing import NotStreamableError, Operation, traced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
+
+    from maskwright.inference.streaming.layers import Layer
+
+    Stacks = dict[int, tuple[Operation, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,15 @@ class RowNetwork:
         operations, result, maps = traced(network, image)
         shapes: dict[int, tuple[int, ...]] = {0: tuple(image.shape)}
         aliases: dict[int, int] = {}
+        stacks: Stacks = {}
         steps: list[Step] = []
         for operation in _needed(operations, result):
             inputs = tuple(aliases.get(number, number) for number in operation.inputs)
-            layer = layer_of(operation, [shapes[number] for number in inputs])
             shapes[operation.number] = operation.shape
+            if operation.name == "stack":
+                stacks[operation.number] = operation, inputs
+                continue
+            layer, inputs = _layer(operation, inputs, shapes, stacks)
             if layer is None:
                 aliases[operation.number] = inputs[0]
             else:
@@ -63,6 +71,20 @@ class RowNetwork:
         if maps.shape[2:] != image.shape[2:]:
             raise NotStreamableError("its maps have another size than its input")
         return found, maps
+
+
+def _layer(
+    operation: Operation, inputs: tuple[int, ...], shapes: Mapping[int, tuple[int, ...]], stacks: Stacks
+) -> tuple[Layer | None, tuple[int, ...]]:
+    """Return the layer of an operation and the maps that it reads: of a stack those that were stacked.
+
+    Raises:
+        NotStreamableError: see `rules`.
+    """
+    if inputs[0] not in stacks:
+        return layer_of(operation, [shapes[number] for number in inputs]), inputs
+    stack, parts = stacks[inputs[0]]
+    return reduced_stack(operation, stack, [shapes[number] for number in parts]), parts
 
 
 def _values(shape: tuple[int, ...], width: int) -> float:

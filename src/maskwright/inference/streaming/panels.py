@@ -16,10 +16,11 @@ from maskwright.inference.streaming.layers import (
     Convolution,
     MaxPool,
     Padding,
+    ReplicationPadding,
     TransposedConvolution,
-    Upsample,
     Window,
 )
+from maskwright.inference.streaming.resampling import Subsample, Upsample
 
 if TYPE_CHECKING:
     from maskwright.inference.streaming.layers import Layer
@@ -88,10 +89,12 @@ def by_columns(layer: Layer) -> list[ReceptiveField]:
             found = [*by_columns(layer.padding), *by_columns(layer.convolution)]
         case Padding():
             found = [Padding((*layer.sides[2:], *layer.sides[:2]), layer.value)]
+        case ReplicationPadding():
+            found = [ReplicationPadding((*layer.sides[2:], *layer.sides[:2]))]
         case Convolution():
             assert layer.weight is not None
             found = [Window(layer.weight.shape[3], *layer.columns)]
-        case MaxPool() | AveragePool():
+        case MaxPool() | AveragePool() | Subsample():
             found = [Window(*layer.columns)]
         case TransposedConvolution():
             stride, padding = layer.columns

@@ -13,9 +13,10 @@ from maskwright.inference.streaming.layers import (
     MaxPool,
     Padding,
     Pointwise,
+    ReplicationPadding,
     TransposedConvolution,
-    Upsample,
 )
+from maskwright.inference.streaming.resampling import Subsample, Upsample
 from maskwright.inference.streaming.tracing import NotStreamableError, Operation, Reference
 
 if TYPE_CHECKING:
@@ -23,15 +24,19 @@ if TYPE_CHECKING:
 
 _UNCHANGED = frozenset({"alias", "clone", "detach", "contiguous"})
 """Operations that change nothing."""
+_REDUCTIONS = frozenset({"sum", "mean", "amax", "amin"})
 _POINTWISE = frozenset(
     {
         *("relu", "hardtanh", "clamp", "sigmoid", "silu", "hardswish", "hardsigmoid", "gelu", "leaky_relu", "elu"),
-        *("tanh", "mish", "_prelu_kernel", "add", "sub", "mul", "div", "neg", "abs", "pow", "sqrt", "_to_copy"),
+        *("tanh", "mish", "_prelu_kernel", "add", "sub", "rsub", "mul", "div", "neg", "abs", "pow", "sqrt", "_to_copy"),
         *("native_batch_norm", "_native_batch_norm_legit_no_training"),
     }
 )
 _ALONG_AXIS = {"cat": 1, "slice": 1, "split": 2, "split_with_sizes": 2, "mean": 1, "amax": 1, "_softmax": 1}
 """Operations along one axis, and which argument names it: pointwise if it is the axis of the channels."""
+
+_WHOLE = 1 << 62
+"""The end of a slice to the end of an axis, or beyond it."""
 
 
 def layer_of(operation: Operation, shapes: Sequence[tuple[int, ...]]) -> Layer | None:
@@ -50,11 +55,11 @@ def layer_of(operation: Operation, shapes: Sequence[tuple[int, ...]]) -> Layer |
     heights = [given[2] for given in shapes]
     if name in _UNCHANGED or (name == "slice" and shape == shapes[0]):
         return None
-    if name in _RULES:
-        layer = _RULES[name](operation)
-    elif name in _POINTWISE or _along_channels(operation):
+    if name in _POINTWISE or _along_channels(operation):
         _check_constants(operation)
-        layer = Pointwise(operation)
+        layer: Layer = Pointwise(operation)
+    elif name in _RULES:
+        layer = _RULES[name](operation)
     elif name.startswith("upsample_"):
         return _upsampling(operation, shapes[0])
     else:
@@ -62,6 +67,29 @@ def layer_of(operation: Operation, shapes: Sequence[tuple[int, ...]]) -> Layer |
     if any(layer.height(height) != shape[2] for height in heights):
         raise NotStreamableError(f"{name} changes the height in a way that is not known")
     return layer
+
+
+def reduced_stack(operation: Operation, stack: Operation, shapes: Sequence[tuple[int, ...]]) -> Layer:
+    """Return the layer of what reduces a stack of maps to one map, pixel by pixel.
+
+    Args:
+        operation: on the stack.
+        stack: on maps (N, C, H, W).
+        shapes: of these maps.
+
+    Raises:
+        NotStreamableError: it is no sum, average or maximum over the stack.
+    """
+    axis = stack.arguments[1] if len(stack.arguments) > 1 else 0
+    reduces = operation.name in _REDUCTIONS and len(operation.arguments) > 1 and operation.arguments[1] == [0]
+    if axis != 0 or not reduces or any(shape != operation.shape for shape in shapes):
+        raise NotStreamableError(f"{operation.name} uses a stack of maps in a way that is not known")
+
+    def reduce(*maps: Tensor) -> Tensor:
+        found: Tensor = operation(stack(*maps))
+        return found
+
+    return Pointwise(reduce)
 
 
 def _along_channels(operation: Operation) -> bool:
@@ -105,6 +133,22 @@ def _padding(operation: Operation) -> Layer:
     return Padding(whole, float(value))
 
 
+def _replication_padding(operation: Operation) -> Layer:
+    sides = operation.arguments[1]
+    if min(sides) < 0:
+        raise NotStreamableError("it crops its maps")
+    return ReplicationPadding(tuple(sides))
+
+
+def _subsampling(operation: Operation) -> Layer:
+    given: list[Any] = [*operation.arguments[1:], *(0, None, None, 1)[len(operation.arguments) - 1 :]]
+    axis, start, end, step = given
+    whole = not start and (end is None or end >= _WHOLE)
+    if axis % 4 < 2 or not whole:
+        raise NotStreamableError("it crops its maps")
+    return Subsample(1, step) if axis % 4 == 2 else Subsample(1, columns=(1, step))
+
+
 def _pairs(operation: Operation, defaults: Sequence[Any]) -> list[Any]:
     """Return the arguments of a pooling after its input, pairs as (rows, columns)."""
     given = [*operation.arguments[1:], *defaults[len(operation.arguments) - 1 :]]
@@ -140,6 +184,8 @@ def _upsampling(operation: Operation, shape: tuple[int, ...]) -> Layer | None:
 _RULES: Mapping[str, Callable[[Operation], Layer]] = {
     "convolution": _convolution,
     "constant_pad_nd": _padding,
+    "replication_pad2d": _replication_padding,
+    "slice": _subsampling,
     "max_pool2d_with_indices": _max_pool,
     "avg_pool2d": _average_pool,
 }

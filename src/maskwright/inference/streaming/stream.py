@@ -54,6 +54,10 @@ class RowBuffer:
             found.append(self._last[:, :, max(start - top, 0) : stop - top])
         return torch.cat(found, 2) if len(found) > 1 else (found[0] if found else self._none)
 
+    def lends(self, rows: Tensor) -> bool:
+        """Tell whether rows are a view of the ring, which later rows overwrite."""
+        return self._ring is not None and rows.untyped_storage().data_ptr() == self._ring.untyped_storage().data_ptr()
+
     def keep(self, start: int) -> None:
         """Forget the rows above one, and move the others of what was computed last to the ring."""
         if self._last is None:
@@ -167,4 +171,5 @@ class Stream:
         rows = min(max(first, 0), height), min(max(last, 0), height)  # none if all that is wanted is padding
         inputs = [self._maps[source].between(*rows) for source in step.inputs]
         span = Span(start, stop, rows[0], max(min(last, 0) - first, 0), max(last - max(first, height), 0), height)
-        return layer.run(inputs, span)
+        found = layer.run(inputs, span)
+        return found.clone() if any(self._maps[source].lends(found) for source in step.inputs) else found

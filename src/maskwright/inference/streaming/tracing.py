@@ -150,9 +150,11 @@ def traced(network: Callable[[Tensor], Tensor], image: Tensor) -> tuple[list[Ope
         Its operations, the number of its result, and the result.
 
     Raises:
-        NotStreamableError: the result does not depend on the image.
+        NotStreamableError: the result is no map, or does not depend on the image.
     """
     tracer = Tracer(image)
     with torch.no_grad(), tracer:
         result = network(image)
+    if not isinstance(result, Tensor):
+        raise NotStreamableError("its result is no map")
     return tracer.operations, tracer.number_of(result), result
