@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
+from tests.data.videos import write_clip
 from torch import nn
 
 from maskwright import models
@@ -20,7 +23,7 @@ from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows.predict import predict
-from maskwright.workflows.predict_parts import destinations, object_stores, writing
+from maskwright.workflows.predict_parts import bands, destinations, object_stores, scan_plan, writing
 from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
@@ -167,6 +170,42 @@ def run(tmp_path: Path) -> Path:
     card = Card(model=ModelPlan(name="swiftnet"), classes=classes, data=DataPlan(), predict=plan)
     bundle.save(tmp_path / "run/model.safetensors", models.create("swiftnet", classes=2), card)
     return tmp_path / "run"
+
+
+def test_a_video_is_named_by_its_place_in_the_store(tmp_path: Path, store: Any, predictor: Predictor) -> None:
+    store.upload_file(str(write_clip(tmp_path / "clip.mp4", 2)), "scans", "films/clip.mp4")
+    result = predict(predictor, ["s3://scans/films/clip.mp4"], tmp_path / "out", PredictRequest())
+    first = (tmp_path / "out/frames/clip.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    assert json.loads(first)["video"] == "s3://scans/films/clip.mp4"
+    assert str(result.videos[0].source) == "s3://scans/films/clip.mp4"
+
+
+@pytest.mark.parametrize("out", ["s3://scans/large", "here"])
+def test_a_large_image_goes_on(
+    tmp_path: Path, store: Any, predictor: Predictor, monkeypatch: pytest.MonkeyPatch, out: str
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 100, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "scan.tif", pixels, photometric="rgb", tile=(64, 64))
+    store.upload_file(str(tmp_path / "scan.tif"), "scans", "in/scan.tif")
+    monkeypatch.setattr(scan_plan, "SCAN_PIXELS", 1000)
+    put, place = bands.PanelBands.put, out if out.startswith("s3:") else tmp_path / out
+
+    def dying(self: bands.PanelBands, labels: np.ndarray) -> None:
+        if self.end > 0:
+            raise KeyboardInterrupt
+        put(self, labels)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bands.PanelBands, "put", dying)
+        with pytest.raises(KeyboardInterrupt):
+            predict(predictor, ["s3://scans/in/scan.tif"], place, PredictRequest())
+    result = predict(predictor, ["s3://scans/in/scan.tif"], place, PredictRequest())
+    assert any(note.startswith("s3://scans/in/scan.tif: the prediction goes on at row") for note in result.notes)
+    if out.startswith("s3:"):
+        assert keys(store, "large") == ["masks/scan.tif"]
+    else:
+        labels = tifffile.imread(tmp_path / "here/masks/scan.tif")
+        np.testing.assert_array_equal(labels, predictor.result(pixels).labels)
 
 
 KINDS = ["mask", "zarr", "coco"]

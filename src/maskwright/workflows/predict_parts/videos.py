@@ -51,12 +51,14 @@ class Clip(NamedTuple):
         relative: its path below the source that it was found in.
         name: what its overlay is called: a path below the output folder, without suffix.
         camera: its number, None for a file.
+        origin: address in an object store of which `path` is a copy; None for a file of the user's.
     """
 
     path: Path
     relative: PurePosixPath
     name: PurePosixPath
     camera: int | None = None
+    origin: str | None = None
 
     @property
     def folder(self) -> PurePosixPath:
@@ -95,7 +97,7 @@ def apart(pictures: list[Picture]) -> tuple[list[Picture], list[Clip]]:
         if camera is not None:
             clips.append(Clip(path, picture.relative, picture.name.with_name(f"camera-{camera}"), camera))
         elif picture.given is None and path.suffix.lower() in VIDEO_SUFFIXES:
-            clips.append(Clip(path, picture.relative, picture.name))
+            clips.append(Clip(path, picture.relative, picture.name, origin=picture.origin))
         else:
             images.append(picture)
     return images, clips
@@ -249,5 +251,5 @@ def _write(done: _Done, job: VideoJob, overlay: VideoWriter | None, log: TextIO)
 def _frame_list(path: Path, clip: Clip, rate: float) -> Iterator[TextIO]:
     """Yield a file of one JSON document a line: first the video, then one line a frame."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as stream:
-        stream.write(json.dumps({"software": MARK, "video": str(clip.path), "rate": rate}) + "\n")
+        stream.write(json.dumps({"software": MARK, "video": clip.origin or str(clip.path), "rate": rate}) + "\n")
         yield stream
