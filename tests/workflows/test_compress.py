@@ -14,6 +14,7 @@ from maskwright.cli.main import run as command
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan
 from maskwright.core.plan_file import read_plan
+from maskwright.inference import Predictor
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.workflows.compress_parts.student import student_of
 from maskwright.workflows.train import train
@@ -99,8 +100,17 @@ def test_a_student_learns_from_the_teacher_and_is_compared(teacher: Path, capsys
     assert json.loads((out / "compression.json").read_text())["student"] == answer["student"]
 
 
-def test_the_same_student_without_a_teacher(teacher: Path) -> None:
+def test_the_same_student_without_a_teacher(teacher: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Path] = []
+    load = Predictor.load
+
+    def counted(run: Path, *arguments: Any, **options: Any) -> Predictor:
+        loaded.append(run)
+        return load(run, *arguments, **options)
+
+    monkeypatch.setattr(Predictor, "load", counted)
     result = mw.compress(teacher, steps=2, alone=True, device="cpu")
+    assert loaded == [teacher, result.run]  # once each, for the scores and the times
     assert result.run.name == "run-0.5x-alone"
     assert read_plan(result.run / "plan.yaml").distill.teacher is None
 

@@ -12,7 +12,6 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_text
 from maskwright.core.paths import MODEL_FILE
 from maskwright.core.plan_file import read_plan
-from maskwright.inference import Predictor
 from maskwright.inference.opening import milliseconds
 from maskwright.metrics.paired import difference
 from maskwright.models import bundle
@@ -175,8 +174,7 @@ def _section(plan: Plan, name: str) -> dict[str, Any]:
 def _compared(run: Path, out: Path, root: Path, student: Student, request: CompressRequest) -> CompressResult:
     """Score and time both models on the held-out images that neither was trained on, and keep the figures."""
     found = scored_anew((run, out), root, request.device)
-    predictors = [Predictor.load(home, request.device) for home in (run, out)]
-    times = milliseconds([predictor.engine for predictor in predictors], predictors[0].card)
+    times = milliseconds([predictor.engine for predictor in found.predictors], found.predictors[0].card)
     teacher, pupil = (
         _figures(scores.score, time, home / MODEL_FILE, cost)
         for scores, time, home, cost in zip(

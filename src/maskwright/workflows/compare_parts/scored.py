@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.events import OnProgress
+    from maskwright.inference import Predictor
     from maskwright.metrics.scores import Scores
     from maskwright.workflows.evaluate_parts.evaluation import Evaluation
 
@@ -30,11 +31,13 @@ class Scored:
         split: part of the data that the images are of, for every run.
         scores: one entry a run.
         notes: remarks on the images.
+        predictors: of the runs, where they were scored anew.
     """
 
     split: str
     scores: tuple[Scores, ...]
     notes: tuple[str, ...] = ()
+    predictors: tuple[Predictor, ...] = ()
 
 
 def stored(runs: Sequence[Path]) -> Scored:
@@ -126,7 +129,8 @@ def scored_anew(runs: Sequence[Path], root: Path, device: str, on_progress: OnPr
         scores.append(replace(evaluation, records=records).scored(evaluation.predictor, progress))
         notes += evaluation.notes
         check_same(scores[0], scores[-1])
-    return Scored(split, tuple(scores), tuple(dict.fromkeys(notes)))
+    predictors = tuple(evaluation.predictor for evaluation in opening)
+    return Scored(split, tuple(scores), tuple(dict.fromkeys(notes)), predictors)
 
 
 def _shared(opening: Sequence[Evaluation], root: Path) -> tuple[str, set[str], list[str]]:
