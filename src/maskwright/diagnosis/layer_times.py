@@ -27,7 +27,7 @@ class PartTime:
     Attributes:
         name: of the module, with dots.
         milliseconds: of one pass of a tile.
-        parameters: weights.
+        parameters: weights, of the network as it is trained.
     """
 
     name: str
@@ -35,12 +35,14 @@ class PartTime:
     parameters: int
 
 
-def part_times(engine: TorchEngine, tile: NDArray[np.uint8]) -> list[PartTime]:
+def part_times(engine: TorchEngine, tile: NDArray[np.uint8], trained: nn.Module) -> list[PartTime]:
     """Time the parts of a network by hooks.
 
     Args:
         engine: with the network.
         tile: prepared, uint8 (h, w, channels).
+        trained: the network before the engine folded its batch normalisations: with the same modules by name, on any
+            device. Its weights are counted.
 
     Returns:
         The modules that ran two levels below the network, in its order. A module that does not run itself (a list, or
@@ -66,15 +68,15 @@ def part_times(engine: TorchEngine, tile: NDArray[np.uint8]) -> list[PartTime]:
     finally:
         for hook in hooks:
             hook.remove()
-    return [
-        # A module that runs several times in a pass counts as often.
-        PartTime(name, 1000 * median(seconds[name]) * round(len(seconds[name]) / (1 + REPEATS)), _weights(module))
-        for name, module in _ran(engine.segmenter, set(seconds), "", LEVELS)
-    ]
+    found = []
+    for name in _ran(engine.segmenter, set(seconds), "", LEVELS):
+        calls = round(len(seconds[name]) / (1 + REPEATS))  # a module that runs several times in a pass counts as often
+        found.append(PartTime(name, 1000 * median(seconds[name]) * calls, _weights(trained, name)))
+    return found
 
 
-def _ran(network: nn.Module, names: set[str], prefix: str, levels: int) -> list[tuple[str, nn.Module]]:
-    """Return the modules some levels below a module; those that did not run themselves are looked into."""
+def _ran(network: nn.Module, names: set[str], prefix: str, levels: int) -> list[str]:
+    """Return the names of modules some levels below a module; those that did not run themselves are looked into."""
     found = []
     for key, child in network.named_children():
         name = f"{prefix}{key}"
@@ -85,12 +87,12 @@ def _ran(network: nn.Module, names: set[str], prefix: str, levels: int) -> list[
         if inner:
             found += inner
         elif name in names:
-            found.append((name, child))
+            found.append(name)
     return found
 
 
-def _weights(module: nn.Module) -> int:
-    return sum(weight.numel() for weight in module.parameters())
+def _weights(network: nn.Module, name: str) -> int:
+    return sum(weight.numel() for key, weight in network.named_parameters() if key.startswith(f"{name}."))
 
 
 def _wait(device: torch.device) -> None:

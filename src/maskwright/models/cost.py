@@ -50,8 +50,8 @@ class Cost:
     multiply_adds: int
 
 
-def planned_cost(plan: ModelPlan, channels: Sequence[Channels], in_channels: int) -> Cost:
-    """Count the cost of the network that a plan describes, before an engine folds its batch normalisations.
+def planned_network(plan: ModelPlan, channels: Sequence[Channels], in_channels: int) -> Segmenter:
+    """Return the network that a plan describes, on the meta device: as it is trained, without values.
 
     Args:
         plan: of the network.
@@ -59,8 +59,12 @@ def planned_cost(plan: ModelPlan, channels: Sequence[Channels], in_channels: int
         in_channels: of the image.
     """
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        network: nn.Module = create_from_plan(plan.plain(), channels, in_channels)
-    return count(network, in_channels)
+        return create_from_plan(plan.plain(), channels, in_channels)
+
+
+def planned_cost(plan: ModelPlan, channels: Sequence[Channels], in_channels: int) -> Cost:
+    """Count the cost of the network that a plan describes; see `planned_network`."""
+    return count(planned_network(plan, channels, in_channels), in_channels)
 
 
 def count(network: nn.Module, channels: int = 3, side: int = SIDE) -> Cost:

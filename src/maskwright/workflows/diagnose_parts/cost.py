@@ -18,7 +18,7 @@ from maskwright.diagnosis.layer_times import part_times
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.opening import milliseconds
 from maskwright.inference.predictor import Predictor
-from maskwright.models.cost import planned_cost
+from maskwright.models.cost import count, planned_network
 from maskwright.postprocess import POSTPROCESSORS, check_channels
 from maskwright.workflows.diagnose_parts.figures import change
 
@@ -59,10 +59,11 @@ def _cost(study: Study) -> Answer:
         verdict = f"A megapixel takes {megapixel / 1000:.2g} s here; the model file has {size:.1f} MB."
         return Answer("cost", question, verdict, figures=tuple(figures), method=_machine())
     tile = milliseconds([engine], card)[0]
-    counted = planned_cost(card.model, card.channels, card.data.channels)
+    trained = planned_network(card.model, card.channels, card.data.channels)
+    counted = count(trained, card.data.channels)
     figures.insert(0, Figure(f"time of the network for one tile of {height} x {width}", tile, unit="ms"))
     image = np.random.default_rng(0).integers(0, 256, (height, width, card.data.channels), np.uint8)
-    parts = sorted(part_times(engine, image), key=lambda part: -part.milliseconds)
+    parts = sorted(part_times(engine, image, trained), key=lambda part: -part.milliseconds)
     total = sum(part.milliseconds for part in parts)
     grid = Grid(
         "Parts of the network, the slowest first",
