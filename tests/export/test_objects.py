@@ -14,6 +14,7 @@ pytest.importorskip("openvino")
 pytest.importorskip("nncf")
 
 import onnx
+import openvino
 from onnx import helper, numpy_helper
 from tests.workflows import test_mask2former, test_maskrcnn
 from tests.workflows.squares import STILL, picture, written
@@ -24,6 +25,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.exporting import formats
 from maskwright.exporting.graph import to_onnx
 from maskwright.models import bundle
+from maskwright.workflows.export_parts import agreeing
 from maskwright.workflows.export_parts.attempt import trained_network
 from maskwright.workflows.train import train
 
@@ -112,10 +114,52 @@ def test_batches_and_sizes_are_free(trained: Trained, tmp_path: Path, engine: st
             np.testing.assert_allclose(first.scores, second.scores, atol=1e-4)
 
 
-def test_int8_is_refused(trained: Trained, tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match="emits objects, and int8 is for networks that emit maps") as caught:
+def rounded_for(file: Path) -> set[str]:
+    """Return the types of the operations of a file that take what was rounded to int8."""
+    if file.suffix == ".onnx":
+        nodes = onnx.load(file).graph.node
+        rounded = {name for node in nodes if node.op_type == "DequantizeLinear" for name in node.output}
+        return {node.op_type for node in nodes if rounded & set(node.input)}
+    nodes = openvino.Core().read_model(file).get_ordered_ops()
+    outputs = [node.output(0) for node in nodes if node.get_type_name() == "FakeQuantize"]
+    return {use.get_node().get_type_name() for output in outputs for use in output.get_target_inputs()}
+
+
+COORDINATES = {
+    *("ScatterND", "RoiAlign", "TopK", "GatherND", "GatherElements", "Concat", "Exp", "Sqrt", "GridSample", "Where"),
+    *("ScatterNDUpdate", "ROIAlign", "NonMaxSuppression", "Select"),
+}
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_int8_leaves_coordinates_alone(trained: Trained, tmp_path: Path, target: str) -> None:
+    result = mw.export(trained.run, to=target, int8=True, allow_loss=100, out=tmp_path / "out")
+    assert result.parity.agreement.objects
+    assert 0 < result.parity.agreement.largest < 0.5
+    assert result.kept == ()
+    users = rounded_for(result.file)
+    assert users & {"Conv", "Convolution"}
+    assert not users & COORDINATES
+
+
+def test_int8_with_ranges_of_noise_is_refused(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def grey(*_: Any) -> list[Any]:
+        return [np.random.default_rng(0).integers(126, 129, (1, 96, 96, 3), np.uint8)]
+
+    monkeypatch.setattr(agreeing, "real_tiles", grey)
+    monkeypatch.setattr(agreeing, "SHARES", (0.0,))
+    with pytest.raises(MaskwrightError, match=r"int8 hurts most in \S+ \(\d+ % of the error\).*Nothing was written"):
         mw.export(trained.run, to="openvino", int8=True, out=tmp_path / "out")
-    assert caught.value.key == "int8"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_does_not_hide_a_fault(trained: Trained, tmp_path: Path) -> None:
+    trained.edits.append(wrong_mean)
+    with pytest.raises(MaskwrightError, match="report it, with the plan"):
+        mw.export(trained.run, to="openvino", int8=True, allow_loss=100, out=tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def wrong_mean(model: Any) -> None:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from maskwright.core.channels import Channels
-from maskwright.exporting import formats
+from maskwright.exporting import formats, sensitivity
 from maskwright.exporting.formats import Exporter
-from maskwright.exporting.sensitivity import Part, costliest, measured, nodes_of
+from maskwright.exporting.outcomes import outcome
+from maskwright.exporting.sensitivity import Part, costliest, nodes_between, nodes_of
 from maskwright.models import create
 
 GROUPS = [Channels(name="height", count=1, activation="none")]
@@ -21,6 +22,8 @@ GROUPS = [Channels(name="height", count=1, activation="none")]
 
 class Pixels(nn.Module):
     """What `Graph` is for a network: pixels in, maps out."""
+
+    reading = None
 
     def __init__(self, segmenter: nn.Module) -> None:
         super().__init__()
@@ -43,6 +46,10 @@ def network(*layers: nn.Module) -> Pixels:
     return Pixels(nn.Sequential(OrderedDict(blocks))).eval()
 
 
+def measured(graph: Any, tiles: list[Any], groups: list[Channels]) -> list[Part]:
+    return sensitivity.measured(graph.segmenter, [outcome(graph, tile, groups) for tile in tiles])
+
+
 TILE = np.array([[[[0, 63], [255, 63]]]], np.uint8)
 """One row of two pixels with two channels."""
 
@@ -50,7 +57,7 @@ TILE = np.array([[[[0, 63], [255, 63]]]], np.uint8)
 def test_the_error_is_that_of_the_rounded_weights_in_variances() -> None:
     # Steps of 1/63: the second weight, 0.4 of one, becomes 0. Inputs 0..255 are on the 256 values, so they stay.
     # The maps (0.4, 255.4) lose 0.4; their variance is 255^2 / 2.
-    found = measured(network(pointwise([1.0, 0.4 / 63])), [TILE], GROUPS)  # type: ignore[arg-type]
+    found = measured(network(pointwise([1.0, 0.4 / 63])), [TILE], GROUPS)
     assert [(part.module, part.cost) for part in found] == [("a", 4)]
     assert found[0].error == pytest.approx(0.16 / (255**2 / 2), rel=1e-4)
 
@@ -60,7 +67,7 @@ def test_the_inputs_of_a_part_are_rounded_to_the_range_seen() -> None:
     # step and becomes 0, and 255.5 stays. Weights of 1 stay.
     first, second = pointwise([1.0, 0.5 / 63]), pointwise([1.0])
     first.weight.data[0, 1] = 0.5 / 63
-    _, found = measured(network(first, second), [TILE], GROUPS)  # type: ignore[arg-type]
+    _, found = measured(network(first, second), [TILE], GROUPS)
     assert found.module == "b"
     assert found.error == pytest.approx(0.25 / 2 / (255**2 / 2), rel=1e-3)
 
@@ -68,21 +75,21 @@ def test_the_inputs_of_a_part_are_rounded_to_the_range_seen() -> None:
 def test_one_part_is_rounded_at_a_time_and_nothing_stays_rounded() -> None:
     graph = network(pointwise([1.0, 0.4 / 63], [0.3, 1.0]), pointwise([1.0, 0.4 / 63]))
     weights = [each.clone() for each in graph.parameters()]
-    found = measured(graph, [TILE, TILE], GROUPS)  # type: ignore[arg-type]
+    found = measured(graph, [TILE, TILE], GROUPS)
     assert [part.module for part in found] == ["a", "b"]
     assert found[0].error != found[1].error
     assert found[0].cost == 2 * 8
     for before, after in zip(weights, graph.parameters(), strict=True):
         assert torch.equal(before, after)
     assert not any(each._forward_hooks or each._forward_pre_hooks for each in graph.modules())
-    assert measured(graph, [TILE, TILE], GROUPS) == found  # type: ignore[arg-type]
+    assert measured(graph, [TILE, TILE], GROUPS) == found
 
 
 def test_a_transposed_convolution_is_rounded_for_each_output_channel() -> None:
     layer = nn.ConvTranspose2d(2, 2, 1, bias=False)
     layer.weight.data = torch.tensor([[100.0, 1.0], [100.0, 0.5]])[:, :, None, None]  # the second channel has 1 and .5
     groups = [Channels(name="two", count=2, activation="none")]
-    [found] = measured(network(layer), [TILE], groups)  # type: ignore[arg-type]
+    [found] = measured(network(layer), [TILE], groups)
     assert found.cost == 8
     assert 0 < found.error < 1e-6  # .5 is 31.5 steps of 1/63; with a step of 100/63 both would become 0
 
@@ -119,8 +126,25 @@ def test_before_int8_upsampled_maps_are_convolved_as_they_are(monkeypatch: pytes
     with monkeypatch.context() as patch:
         patch.setattr(nn.functional, "conv_transpose2d", None)
         torch.testing.assert_close(unet(x), expected, rtol=1e-4, atol=1e-5)
-        parts = measured(Pixels(unet), [np.zeros((1, 64, 64, 3), np.uint8)], GROUPS)  # type: ignore[arg-type]
+        parts = measured(Pixels(unet), [np.zeros((1, 64, 64, 3), np.uint8)], GROUPS)
     convolutions = [layer for layer in unet.decoder.modules() if isinstance(layer, nn.Conv2d)]
     assert sum(part.module.startswith("decoder.") for part in parts) == len(convolutions), "each is seen"
     exporter.prepare_int8()
     assert [exporter._onnx(), exporter._onnx()] == [Counter("b")] * 2, "the graph is made again once"
+
+
+def test_nodes_between_the_parts_are_those_of_no_layer() -> None:
+    inner = nn.Module()
+    inner.add_module("box_head", nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
+    inner.add_module("box_points", nn.Identity())
+    heads = nn.Module()
+    heads.add_module("heads", inner)
+    modules = {
+        "fc": "heads.box_head.0",
+        "relu": "heads.box_head.1",
+        "out": "heads.box_head",
+        "beside": "heads.box_head2",
+    }
+    modules |= {"align": "heads.box_points", "sort": "heads", "clip": ""}
+    assert nodes_between(heads, modules) == ["beside", "align", "sort", "clip"]
+    assert nodes_between(nn.Conv2d(1, 1, 1), modules) == []

@@ -63,8 +63,12 @@ class Graph(nn.Module):
 
     def forward(self, image: Tensor) -> Any:
         """Normalise the pixels and return the maps, or the tensors of objects."""
-        x = image.permute(0, 3, 1, 2).float().sub(self.mean).div(self.std)
+        x = self.normalised(image)
         return self.segmenter(x) if self.reading is None else tuple(self._tensors(x))
+
+    def normalised(self, image: Tensor) -> Tensor:
+        """Return pixels, uint8 (N, H, W, C), as the network takes them: float32 (N, C, H, W)."""
+        return image.permute(0, 3, 1, 2).float().sub(self.mean).div(self.std)
 
 
 def to_onnx(segmenter: Segmenter, card: Card) -> tuple[Any, dict[str, str]]:

@@ -2,8 +2,8 @@
 
 Convolutions and linear layers are rounded as an int8 runtime rounds them: inputs to 256 values between the least and
 the largest one seen on real tiles, weights to `WEIGHT_LEVELS` on each side of 0 for each output channel. What it does
-to the maps of the whole network is the error of the part. Errors of several parts nearly add up, because they are
-nearly independent.
+to what the whole network says (`exporting.outcomes`) is the error of the part. Errors of several parts nearly add up,
+because they are nearly independent.
 
 Source: Wu, Judd, Zhang, Isaev, Micikevicius 2020, "Integer Quantization for Deep Learning Inference: Principles and
 Empirical Evaluation", section 5.1 (partial quantization by a sensitivity analysis).
@@ -18,16 +18,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from maskwright.inference.maps import activated
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from maskwright.core.channels import Channels
-    from maskwright.exporting.graph import Graph
+    from maskwright.exporting.outcomes import Outcome
 
 ACTIVATION_LEVELS = 255
 WEIGHT_LEVELS = 63
@@ -41,8 +35,8 @@ class Part:
 
     Attributes:
         module: its path.
-        error: mean squared difference of the activated maps if only this part is rounded, in variances of the maps;
-            each group of channels counts alike.
+        error: mean squared difference of what the network says if only this part is rounded, in variances of it; each
+            of its tensors counts alike.
         cost: multiply-adds of its layers on the tiles.
     """
 
@@ -75,32 +69,27 @@ class _Layer:
         return (rounded, *inputs[1:])
 
 
-def measured(graph: Graph, tiles: Sequence[NDArray[np.uint8]], groups: Sequence[Channels]) -> list[Part]:
-    """Return the parts of a network with what int8 does to its maps there, in the order of the network.
+def measured(network: nn.Module, outcomes: Sequence[Outcome]) -> list[Part]:
+    """Return the parts of a network with what int8 does there to what it says, in the order of the network.
 
     Args:
-        graph: the trained network, in evaluation mode.
-        tiles: a few real ones, each uint8 (1, h, w, channels).
-        groups: of the channels that the network emits.
+        network: trained, in evaluation mode.
+        outcomes: what it says of a few real tiles.
     """
-    layers = {name: _Layer(each) for name, each in graph.segmenter.named_modules() if isinstance(each, LAYERS)}
-
-    def maps() -> list[Tensor]:
-        return [activated(graph(torch.from_numpy(tile)), groups) for tile in tiles]
-
+    layers = {name: _Layer(each) for name, each in network.named_modules() if isinstance(each, LAYERS)}
     with torch.no_grad():
         with ExitStack() as hooks:
             for layer in layers.values():
                 hooks.callback(layer.module.register_forward_hook(layer.watch).remove)
-            exact = maps()
+            exact = [outcome() for outcome in outcomes]
         parts: dict[str, list[_Layer]] = {}
         for name, layer in layers.items():
             if layer.cost:
-                parts.setdefault(name.rpartition(".")[0], []).append(layer)
+                parts.setdefault(_part(name), []).append(layer)
         found = []
         for module, own in parts.items():
             with _rounded(own):
-                errors = [_difference(ours, theirs, groups) for ours, theirs in zip(exact, maps(), strict=True)]
+                errors = [_difference(said, outcome()) for said, outcome in zip(exact, outcomes, strict=True)]
             found.append(Part(module, sum(errors) / len(errors), sum(layer.cost for layer in own)))
     return found
 
@@ -116,10 +105,9 @@ def costliest(parts: Sequence[Part], share: float) -> list[Part]:
     return sorted(chosen, key=lambda part: -part.error)
 
 
-def _difference(exact: Tensor, rounded: Tensor, groups: Sequence[Channels]) -> float:
-    """Return the mean squared difference of maps (1, C, h, w) in variances, the mean over groups of channels."""
-    counts = [group.count for group in groups]
-    pairs = zip(exact.split(counts, 1), rounded.split(counts, 1), strict=True)
+def _difference(exact: Sequence[Tensor], rounded: Sequence[Tensor]) -> float:
+    """Return the mean squared difference of tensors in variances, the mean over tensors."""
+    pairs = zip(exact, rounded, strict=True)
     each = [float((ours - theirs).square().mean() / ours.var().clamp_min(1e-12)) for ours, theirs in pairs]
     return sum(each) / len(each)
 
@@ -132,13 +120,30 @@ def nodes_of(kept: Sequence[Part], parts: Sequence[Part], modules: Mapping[str, 
         parts: all of the network; a node belongs to the innermost part that its module is in.
         modules: module of each node.
     """
-    inside = {part.module: f"{part.module}." if part.module else "" for part in parts}
-    wanted = {part.module for part in kept}
+    names, wanted = [part.module for part in parts], {part.module for part in kept}
+    return [node for node, module in modules.items() if _owner(module, names) in wanted]
 
-    def owner(module: str) -> str | None:
-        return max((part for part, start in inside.items() if f"{module}.".startswith(start)), key=len, default=None)
 
-    return [node for node, module in modules.items() if owner(module) in wanted]
+def nodes_between(network: nn.Module, modules: Mapping[str, str]) -> list[str]:
+    """Return the nodes of a graph that no part of the network computes: of objects, those that handle coordinates.
+
+    Args:
+        network: whose layers make the parts.
+        modules: module of each node.
+    """
+    names = {_part(name) for name, each in network.named_modules() if isinstance(each, LAYERS)}
+    return [node for node, module in modules.items() if _owner(module, names) is None]
+
+
+def _part(layer: str) -> str:
+    """Return the part that a layer belongs to: the module that holds it."""
+    return layer.rpartition(".")[0]
+
+
+def _owner(module: str, parts: Iterable[str]) -> str | None:
+    """Return the innermost of the parts that a module is in."""
+    inside = (part for part in parts if not part or f"{module}.".startswith(f"{part}."))
+    return max(inside, key=len, default=None)
 
 
 @contextmanager

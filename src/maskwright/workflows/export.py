@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskwright.core import resources
-from maskwright.core.channels import emits_objects
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import EXPORTS, MODEL_FILE
 from maskwright.report.exports import write_exports
@@ -23,7 +22,6 @@ from maskwright.workflows.runs import run_folder
 if TYPE_CHECKING:
     from maskwright.core.events import OnEvent
     from maskwright.exporting.parity import Parity
-    from maskwright.models.bundle import Card
     from maskwright.report.exports import ExportTable
     from maskwright.workflows.export_request import ExportRequest
 
@@ -64,7 +62,6 @@ def export(run: Path, request: ExportRequest, on_event: OnEvent | None = None) -
     out = (request.out or run / EXPORTS / request.name).resolve()
     check_out(out)
     evaluation = _held_out(run, request.data)
-    _check_precision(evaluation.predictor.card, request)
     with new_folder(out) as folder:
         attempts = Attempts(evaluation, request.to, folder, on_event)
         comparison, file = agreeing(attempts, request)
@@ -108,17 +105,3 @@ def _held_out(run: Path, data: Path | None) -> Evaluation:
     raise MaskwrightError(
         f"{root} has no labelled test or validation image to compare the export on: label some", "data"
     )
-
-
-def _check_precision(card: Card, request: ExportRequest) -> None:
-    """Refuse int8 for a network that emits objects.
-
-    Raises:
-        MaskwrightError: it was asked for.
-    """
-    if request.int8 and emits_objects(card.channels):
-        raise MaskwrightError(
-            f"{card.model.name} emits objects, and int8 is for networks that emit maps: which of its layers int8 hurts "
-            "is measured on maps. Export it without int8",
-            "int8",
-        )

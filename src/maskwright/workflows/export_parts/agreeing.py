@@ -70,7 +70,7 @@ def _int8(attempts: Attempts, request: ExportRequest) -> tuple[Comparison, Path]
         if kept in tried:
             continue
         tried.add(kept)
-        nodes = nodes_of(chosen, parts, attempts.exporter.modules)
+        nodes = [*attempts.coordinates, *nodes_of(chosen, parts, attempts.exporter.modules)]
         parity, file = attempts.run(Precision(request.half, tiles, nodes))
         fault = parity.fault(request.allow_loss, rounded=True)
         if fault is None:

@@ -16,8 +16,9 @@ from maskwright.core.text import plural
 from maskwright.exporting.formats import Exporter, Precision
 from maskwright.exporting.graph import Graph
 from maskwright.exporting.layers import worst
+from maskwright.exporting.outcomes import outcome
 from maskwright.exporting.parity import Parity, Side, agreement
-from maskwright.exporting.sensitivity import measured
+from maskwright.exporting.sensitivity import measured, nodes_between
 from maskwright.inference.engine import bring_to_stride
 from maskwright.inference.opening import milliseconds
 from maskwright.inference.predictor import Predictor
@@ -75,6 +76,13 @@ class Attempts:
         """A real held-out tile, uint8 (1, h, w, channels)."""
         return real_tiles(self.trained, self.records, 1)[0]
 
+    @property
+    def coordinates(self) -> list[str]:
+        """Nodes that int8 never computes, once there is a graph: of objects, boxes and scores between the layers."""
+        if not emits_objects(self.trained.card.channels):
+            return []
+        return nodes_between(self.exporter.segmenter, self.exporter.modules)
+
     def tell(self, name: str, detail: str) -> None:
         """Say that a stage begins."""
         if self._on_event is not None:
@@ -117,7 +125,8 @@ class Attempts:
         """Return the parts of the network with what int8 does there, on a few of the tiles."""
         self.tell("layers", "those that int8 hurts most")
         graph = Graph(self.exporter.segmenter, self.trained.card)
-        return measured(graph, evenly(tiles, SENSITIVE_TILES), self.trained.card.channels)
+        groups = self.trained.card.channels
+        return measured(graph.segmenter, [outcome(graph, tile, groups) for tile in evenly(tiles, SENSITIVE_TILES)])
 
     def worst(self, file: Path) -> list[tuple[str, float]]:
         """Return the modules that differ most in an export, each with the error that it adds."""
