@@ -5,7 +5,7 @@ its model on held-out images. Then one tile goes through all of them in turns: P
 write it (`eager`, memory as it comes), PyTorch as `predict` runs it (`torch`, channels last), and each export. Times of
 the processor are given too, which other programs disturb less; with several threads they count waiting in loops, so
 compare them with `--threads 1`.
-Run: python benchmarks/export_speed.py RUN... [--only openvino openvino-int8] [--size 512] [--threads 2] [--json]
+Run: python benchmarks/export_speed.py RUN... [--only openvino openvino-int8] [--size 512] [--image FILE] [--threads 2]
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ import torch
 import maskwright as mw
 from maskwright.core import resources
 from maskwright.core.errors import MaskwrightError
+from maskwright.data.readers import read_image
+from maskwright.inference.engine import method_of
 from maskwright.inference.opening import How, opened
 from maskwright.models import bundle
+from maskwright.ops.images import resize_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +56,8 @@ def eager(run: Path, tile: NDArray[np.uint8]) -> Callable[[], Any]:
 
 def engine(path: Path, tile: NDArray[np.uint8], *, fast: bool = False) -> Callable[[], Any]:
     """Return a model file in the engine that reads it."""
-    found, _ = opened(path, How("cpu", fast=fast))
-    return lambda: found.forward(tile)
+    found, card = opened(path, How("cpu", fast=fast))
+    return lambda: method_of(found, card)(tile)
 
 
 def exported(run: Path, folder: Path, names: list[str], allow_loss: float) -> dict[str, dict[str, Any]]:
@@ -92,7 +95,11 @@ def timed(networks: dict[str, Callable[[], Any]], repeats: int) -> dict[str, dic
 
 def measured(run: Path, arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """Export one run, and time it."""
-    tile = np.random.default_rng(0).integers(0, 256, (1, arguments.size, arguments.size, 3), np.uint8)
+    size = (arguments.size, arguments.size)
+    tile = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    if arguments.image is not None:
+        tile = resize_image(read_image(arguments.image), size)
+    tile = tile[None].copy()
     with tempfile.TemporaryDirectory() as folder:
         rows: dict[str, dict[str, Any]] = {"eager": {}, "torch": {}}
         rows |= exported(run, Path(folder), arguments.only, arguments.allow_loss)
@@ -115,6 +122,7 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--only", nargs="+", choices=EXPORTS, default=list(EXPORTS))
     parser.add_argument("--size", type=int, default=512)
+    parser.add_argument("--image", type=Path, help="RGB, instead of noise, in which a network of objects finds few")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--allow-loss", type=float, default=0.3, help="points of the score that an export may lose")
