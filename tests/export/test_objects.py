@@ -133,6 +133,7 @@ COORDINATES = {
 
 @pytest.mark.parametrize("target", ["onnx", "openvino"])
 def test_int8_leaves_coordinates_alone(trained: Trained, tmp_path: Path, target: str) -> None:
+    boxes_only(trained)
     result = mw.export(trained.run, to=target, int8=True, allow_loss=100, out=tmp_path / "out")
     assert result.parity.agreement.objects
     assert 0 < result.parity.agreement.largest < 0.5
@@ -145,6 +146,8 @@ def test_int8_leaves_coordinates_alone(trained: Trained, tmp_path: Path, target:
 def test_int8_with_ranges_of_noise_is_refused(
     trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    boxes_only(trained)
+
     def grey(*_: Any) -> list[Any]:
         return [np.random.default_rng(0).integers(126, 129, (1, 96, 96, 3), np.uint8)]
 
@@ -156,6 +159,7 @@ def test_int8_with_ranges_of_noise_is_refused(
 
 
 def test_int8_does_not_hide_a_fault(trained: Trained, tmp_path: Path) -> None:
+    boxes_only(trained)
     trained.edits.append(wrong_mean)
     with pytest.raises(MaskwrightError, match="report it, with the plan"):
         mw.export(trained.run, to="openvino", int8=True, allow_loss=100, out=tmp_path / "out")

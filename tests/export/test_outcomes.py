@@ -1,7 +1,8 @@
-"""What is compared of networks of objects: the same boxes each time, and queries, as probabilities."""
+"""What is compared of networks of boxes: the same boxes each time."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 
 from maskwright.core.channels import object_channels
+from maskwright.core.errors import MaskwrightError
 from maskwright.exporting import outcomes, sensitivity
+from maskwright.exporting.formats import Exporter
 from maskwright.exporting.outcomes import outcome
 from maskwright.models.build import create
 
@@ -30,21 +33,11 @@ class Pixels:
     def normalised(self, image: Tensor) -> Tensor:
         return image.permute(0, 3, 1, 2).float() / 255
 
-    def __call__(self, image: Tensor) -> Any:
-        assert self.reading.stride is not None
-        return tuple(self.segmenter.tensors(self.normalised(image)))
-
 
 @pytest.fixture
 def regions() -> Pixels:
     torch.manual_seed(0)
     return Pixels(create("maskrcnn", GROUPS, **TOY, anchor=4.0, most=10).eval())
-
-
-@pytest.fixture
-def queries() -> Pixels:
-    torch.manual_seed(0)
-    return Pixels(create("mask2former", GROUPS, **TOY, heads=4, layers=(1, 2), queries=5).eval())
 
 
 def changed(network: Any, place: str) -> None:
@@ -91,23 +84,15 @@ def test_each_head_is_compared(regions: Pixels, place: str, affected: list[int])
     assert [at for at in range(5) if not torch.equal(before[at], after[at])] == affected
 
 
-@torch.no_grad()
-def test_queries_are_compared_as_probabilities(queries: Pixels) -> None:
-    run = outcome(queries, TILE, GROUPS)  # type: ignore[arg-type]
-    classes, masks = run()
-    assert classes.shape == (1, 5, 4)
-    assert classes.sum(2).allclose(torch.ones(1, 5))
-    assert ((masks >= 0) & (masks <= 1)).all()
-    changed(queries, "head.classes")
-    assert not torch.equal(run()[0], classes)
-    assert torch.equal(run()[1], masks)
-
-
-@pytest.mark.parametrize("name", ["regions", "queries"])
-def test_parts_of_networks_of_objects_are_measured(name: str, request: pytest.FixtureRequest) -> None:
-    graph = request.getfixturevalue(name)
-    found = sensitivity.measured(graph.segmenter, [outcome(graph, TILE, GROUPS)])
-    wanted = {"regions": "head.regions.mask_predictor", "queries": "head"}[name]
-    assert wanted in {part.module for part in found}
+def test_parts_of_networks_of_boxes_are_measured(regions: Pixels) -> None:
+    found = sensitivity.measured(regions.segmenter, [outcome(regions, TILE, GROUPS)])  # type: ignore[arg-type]
+    assert "head.regions.mask_predictor" in {part.module for part in found}
     assert all(np.isfinite(part.error) and part.cost > 0 for part in found)
     assert sum(part.error for part in found) > 0
+
+
+def test_masked_attention_is_not_for_int8() -> None:
+    network = create("mask2former", GROUPS, **TOY, heads=4, layers=(1, 2), queries=5)
+    card = SimpleNamespace(model=SimpleNamespace(name="mask2former"))
+    with pytest.raises(MaskwrightError, match=r"mask2former masks its attention with minus infinity.*without int8"):
+        Exporter(network, card).check_int8()  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from maskwright.exporting.graph import halved, to_onnx
 from maskwright.exporting.usage import INPUT
 from maskwright.models import bundle
 from maskwright.models.layers.blocks import DoubleConv
+from maskwright.models.objects.query_decoder import QueryDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +61,19 @@ class Exporter:
         self.segmenter, self.card = segmenter, card
         self.modules: dict[str, str] = {}
         self._graph: Any = None
+
+    def check_int8(self) -> None:
+        """Refuse a network that int8 is not for.
+
+        Raises:
+            MaskwrightError: its attention is masked.
+        """
+        if any(isinstance(layer, QueryDecoder) for layer in self.segmenter.modules()):
+            raise MaskwrightError(
+                f"{self.card.model.name} masks its attention with minus infinity, for which int8 has no range: export "
+                "it without int8",
+                "int8",
+            )
 
     def prepare_int8(self) -> None:
         """Let upsampled maps be convolved as they are: runtimes have no transposed convolution in int8.

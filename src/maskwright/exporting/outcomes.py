@@ -42,17 +42,7 @@ def outcome(graph: Graph, tile: NDArray[np.uint8], groups: Sequence[Channels]) -
     if graph.reading is None:
         counts = [group.count for group in groups]
         return lambda: activated(graph(image), groups).split(counts, 1)
-    return _queries(graph, image) if graph.reading.stride is not None else _regions(graph, image)
-
-
-def _queries(graph: Graph, image: Tensor) -> Outcome:
-    """Return what compares the classes and masks of queries."""
-
-    def run() -> Sequence[Tensor]:
-        classes, masks = graph(image)
-        return classes.softmax(2), masks.sigmoid()
-
-    return run
+    return _regions(graph, image)
 
 
 def _regions(graph: Graph, image: Tensor) -> Outcome:

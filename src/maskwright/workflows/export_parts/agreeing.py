@@ -57,6 +57,7 @@ def _exact(attempts: Attempts, request: ExportRequest) -> tuple[Comparison, Path
 
 def _int8(attempts: Attempts, request: ExportRequest) -> tuple[Comparison, Path]:
     """Return the first int8 export whose score is good enough: all of the network, or less and less of it."""
+    attempts.exporter.check_int8()
     tiles = real_tiles(attempts.trained, _validation(attempts.evaluation), TILES)
     floating = _exact(attempts, replace(request, half=False))[0].parity.speedup  # rounding would hide a fault
     attempts.exporter.prepare_int8()
