@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from maskwright.core.classes import Classes
 from maskwright.core.instances import Instance, Instances
 from maskwright.ops.instance_maps import cropped, to_map
-from maskwright.ops.instance_parts import overlap, united
+from maskwright.ops.instance_parts import overlap, united, without_specks
 from maskwright.tasks.block import Block
 from maskwright.tasks.by_objects import SCORE
 from maskwright.tasks.instance_merge import merged
@@ -24,6 +26,8 @@ from maskwright.tasks.instance_objects import InstanceObjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from numpy.typing import NDArray
 
 SIZE = (40, 60)
 
@@ -209,3 +213,31 @@ def test_the_highest_share_of_several_parts_counts_by_hand() -> None:
     assert whole.shares is not None
     assert (whole.top, whole.left, whole.shares.tolist()) == (1, 1, [[0.5, 0.5, 0.75, 0.75]])
     assert united([*parts, box(1, 1, 1, 1)]).shares is None
+
+
+def test_small_parts_are_left_out_by_hand() -> None:
+    mask = np.zeros((6, 10), bool)
+    mask[0, 0], mask[2:5, 2:6], mask[4:6, 8:10] = True, True, True  # parts of 1, 12 and 4 pixels
+    entry = Instance(1, 10, 20, mask, 0.7, shares=np.arange(60, dtype=np.float16).reshape(6, 10))
+    assert without_specks(entry, 0.0) is entry
+    assert without_specks(entry, 1 / 12) is entry
+    two = without_specks(entry, 4 / 12)
+    assert (two.top, two.left, two.mask.shape, two.area) == (12, 22, (4, 8), 16)
+    one = without_specks(entry, 0.34)
+    assert (one.top, one.left, one.mask.tolist(), one.score) == (12, 22, [[True] * 4] * 3, 0.7)
+    assert one.shares is not None
+    assert one.shares[0].tolist() == [22, 23, 24, 25]
+    diagonal = Instance(1, 0, 0, np.eye(3, dtype=bool))
+    assert without_specks(diagonal, 1.0) is diagonal
+
+
+@given(arrays(bool, (7, 9)), st.floats(0, 1))
+def test_the_parts_that_stay_are_those_scipy_finds(pixels: NDArray[np.bool_], least: float) -> None:
+    near = cropped(pixels)
+    assume(near is not None)
+    assert near is not None
+    labels, _ = ndimage.label(pixels, structure=np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())[1:]
+    wanted = np.isin(labels, 1 + np.flatnonzero(areas >= least * areas.max()))
+    left = without_specks(Instance(1, *near), least)
+    assert (to_map(Instances((7, 9), (left,))) > 0).tolist() == wanted.tolist()

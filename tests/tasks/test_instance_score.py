@@ -63,3 +63,30 @@ def test_a_fit_that_time_cuts_short_says_so() -> None:
 def test_without_an_object_there_is_nothing_to_fit() -> None:
     assert InstanceObjects().fit(iter([seen("a", {0: 0.8}, ())]), 1, CLASSES, None).decoding == {}
     assert InstanceObjects().fit(iter([]), 0, CLASSES, None).decoding == {}
+
+
+def with_speck(*, true: bool) -> Seen:
+    """Return an image with an object of a part of 25 pixels and one of 5: annotated so, or with the large part only."""
+    mask = np.zeros((5, 12), bool)
+    mask[:, :5] = True
+    whole = mask.copy()
+    whole[:, 11] = True
+    found = Instances(SIZE, (Instance(1, 0, 0, whole, 0.9),))
+    block = Block(slice(0, 30), slice(0, 30), torch.empty(0, 30, 30), found)
+    truth = Instances(SIZE, (Instance(1, 0, 0, whole) if true else Instance(1, 0, 0, mask[:, :5]),))
+    return Seen("a", [block], Target(np.zeros(SIZE, np.uint8), None, truth))
+
+
+@pytest.mark.parametrize("true", [True, False])
+def test_parts_stay_where_the_annotation_has_them(true: bool) -> None:
+    """A false speck of 5 pixels lowers the IoU to 25/30, and so does a true one that is left out."""
+    part = None if true else 1.0
+    task, images = InstanceObjects(), [with_speck(true=true)]
+    fitted = task.fit(iter(images * 20), 20, CLASSES, None)
+    assert fitted.decoding.get("part") == part
+    assert ("the largest connected part of each object only" in fitted.notes[0]) == (part is not None)
+    (found,) = task.decode(images[0].blocks, SIZE, CLASSES, fitted.decoding).objects
+    assert found.area == (25 if part else 30)
+    judge = task.judge(CLASSES, fitted.decoding)
+    judge.update("a", images[0].blocks, images[0].target)
+    assert judge.compute().mean["mask_ap"].value == pytest.approx(1.0)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.channels import total
 from maskwright.models.objects.reading import LEAST_SCORE, READING_KEY
 from maskwright.models.weights import CARD_KEY
-from maskwright.tasks.by_objects import least_score
+from maskwright.tasks.by_objects import least_part, least_score
 
 if TYPE_CHECKING:
     from maskwright.models.bundle import Card
@@ -84,5 +84,10 @@ def _of_objects(card: Card, reading: Reading) -> list[str]:
         outputs = f"{_BOXES}\n{_ALIGNED[bool(reading.aligned)]}"
     else:
         outputs = _QUERIES.format(stride=reading.stride, least=LEAST_SCORE)
-    least = least_score(card.decoding)
-    return [outputs, _CARD, f"Objects with a score below {least:g} do not count ('score' of 'decoding')."]
+    least, part = least_score(card.decoding), least_part(card.decoding)
+    lines = [outputs, _CARD, f"Objects with a score below {least:g} do not count ('score' of 'decoding')."]
+    if part:
+        lines.append(
+            f"Connected parts of a mask below {part:.0%} of its largest one do not count ('part' of 'decoding')."
+        )
+    return lines

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
+
+from maskwright.ops.instance_maps import cropped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +34,24 @@ def united(parts: Sequence[Instance]) -> Instance:
 
     whole = joined(shares) if len(shares) == len(parts) else None
     return replace(parts[0], top=top, left=left, mask=joined(masks), shares=whole)
+
+
+def without_specks(entry: Instance, least: float) -> Instance:
+    """Return an object without its smaller connected parts.
+
+    Args:
+        entry: the object.
+        least: least size of a part that stays, as a share of the largest part: 0 keeps all, 1 the largest one only.
+    """
+    _, labels, boxes, _ = cv2.connectedComponentsWithStats(entry.mask.astype(np.uint8), connectivity=8)
+    areas = boxes[1:, cv2.CC_STAT_AREA]
+    large = areas >= least * areas.max()
+    near = cropped(np.append(False, large)[labels])
+    if large.all() or near is None:
+        return entry
+    top, left, mask = near
+    shares = None if entry.shares is None else entry.shares[top:, left:][: mask.shape[0], : mask.shape[1]].copy()
+    return replace(entry, top=entry.top + top, left=entry.left + left, mask=mask, shares=shares)
 
 
 def part_in(one: Instance, other: Instance) -> NDArray[np.bool_]:

@@ -66,6 +66,13 @@ class ByObjects(ObjectTask):
         return {OBJECT_GROUP: target.values}
 
 
+def least_part(decoding: Decoding) -> float:
+    """Return the least size of a connected part of an object, as a share of its largest one; 0 if none was fitted."""
+    least = decoding.get("part", 0.0)
+    assert isinstance(least, float)
+    return least
+
+
 def least_score(decoding: Decoding) -> float:
     """Return the least score of an object that counts."""
     least = decoding.get("score", SCORE)

@@ -1,7 +1,7 @@
 """Instance segmentation by networks that emit objects, such as Mask R-CNN: objects may overlap, and nothing is flooded.
 
 What differs from the task by dense maps: targets are ids and classes, the loss is that of boxes, decoding merges what
-tiles show of one object, and the least score of an object is fitted.
+tiles show of one object, and the least score of an object and the least size of its parts are fitted.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import numpy as np
 
 from maskwright.core.targets import Target
 from maskwright.metrics.object_judge import ObjectJudge
-from maskwright.tasks.by_objects import ByObjects, least_score
+from maskwright.tasks.by_objects import ByObjects, least_part, least_score
 from maskwright.tasks.instance import InstanceSegmentation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_merge import merged
 from maskwright.tasks.instance_regions import RegionLoss
-from maskwright.tasks.instance_score import SCORES, fit_score
+from maskwright.tasks.instance_score import SCORES, fit_objects, tidied
 from maskwright.tasks.object_truths import object_truths
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ class InstanceObjects(ByObjects, InstanceSegmentation):
         *,
         confidence: bool = False,
     ) -> Instances:
-        """Merge what the blocks show."""
-        return merged(blocks, size, self.order(classes), least_score(decoding))
+        """Merge what the blocks show, and leave out small parts of objects."""
+        return tidied(merged(blocks, size, self.order(classes), least_score(decoding)), least_part(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
-        """Fit the least score of an object."""
+        """Fit the least score of an object, and the least size of a part of one."""
         order = self.order(classes)
-        return fit_score(((merged(one.blocks, one.target.size, order), one.target) for one in seen), deadline)
+        return fit_objects(((merged(one.blocks, one.target.size, order), one.target) for one in seen), deadline)
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
         """Return a judge of objects, which sees those of low scores too.
@@ -76,6 +76,6 @@ class InstanceObjects(ByObjects, InstanceSegmentation):
         """
         order, tried = self.order(classes), () if "score" in decoding else SCORES
         return InstanceJudge(
-            lambda blocks, size: merged(blocks, size, order),
+            lambda blocks, size: tidied(merged(blocks, size, order), least_part(decoding)),
             ObjectJudge(classes, least=least_score(decoding), tried=tried),
         )
