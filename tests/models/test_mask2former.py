@@ -19,6 +19,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.models import cost
 from maskwright.models.importers import import_model
 from maskwright.models.layers.deformable import position_codes
+from maskwright.models.objects.query_decoder import waves
 from maskwright.models.objects.reading import LEAST_SCORE
 
 if TYPE_CHECKING:
@@ -246,3 +247,27 @@ def test_invalid_options_are_refused(options: dict[str, Any], words: str) -> Non
 def test_one_class_is_refused() -> None:
     with pytest.raises(MaskwrightError, match="2 or more"):
         small(1)
+
+
+def test_waves_by_hand() -> None:
+    """Half a wave along each axis, then one, two and four: sines of all, then cosines."""
+    found = waves((1, 2), torch.device("cpu"))
+    assert found.shape == (1, 16, 1, 2)
+    root = 2**-0.5
+    across = [[root, root], [1, -1], [0, 0], [0, 0]]
+    down = [[1, 1], [0, 0], [0, 0], [0, 0]]
+    wanted = [row for pair in zip(down, across, strict=True) for row in pair]
+    torch.testing.assert_close(found[0, :8, 0], torch.tensor(wanted, dtype=torch.float32), atol=1e-6, rtol=0)
+    torch.testing.assert_close(found[0, :, 0, 0].square().view(2, 8).sum(dim=0), torch.ones(8))
+
+
+@torch.no_grad()
+def test_masks_depend_on_the_place_where_that_is_asked_for() -> None:
+    assert small(2).decoder.pixels.places is None
+    network = awake(small(2, positions=True))
+    features, pixels = network.backbone(torch.randn(1, 3, 64, 64)), network.decoder.pixels
+    drawn = pixels(features)[1]
+    added = pixels.places(waves(drawn.shape[2:], drawn.device))
+    assert added.std(dim=(2, 3)).min() > 0.1
+    pixels.places.weight.zero_()
+    torch.testing.assert_close(pixels(features)[1] + added, drawn)

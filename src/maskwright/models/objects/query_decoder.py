@@ -26,6 +26,8 @@ ATTENDED = 3
 """Levels, the coarsest ones, that attention looks at."""
 GROUPS = 32
 """Most groups of a group normalisation."""
+HALF_WAVES = (1, 2, 4, 8)
+"""How many halves of a wave fit into the height and the width of a map."""
 PIXEL_HIDDEN, QUERY_HIDDEN = 4, 8
 """Hidden units of the layers behind attention to pixels and to queries, as multiples of the width."""
 
@@ -54,9 +56,10 @@ class PixelDecoder(nn.Module):
         backbone: its levels from stride 4 on are the input.
         width: channels.
         heads, layers: of the attention.
+        positions: add a learnt function of the place to the map of masks, so that queries can tell places apart.
     """
 
-    def __init__(self, backbone: Backbone, width: int, heads: int, layers: int) -> None:
+    def __init__(self, backbone: Backbone, width: int, heads: int, layers: int, *, positions: bool) -> None:
         super().__init__()
         levels = pyramid_levels(backbone.reductions, FINEST)
         self.fine, self.attended = levels[:-ATTENDED], levels[-ATTENDED:][::-1]
@@ -67,6 +70,7 @@ class PixelDecoder(nn.Module):
         self.laterals = nn.ModuleList(_projected(channels[level], width, bias=False) for level in self.fine)
         self.blends = nn.ModuleList(_blend(width) for _ in self.fine)
         self.masks = nn.Conv2d(width, width, 1)
+        self.places = nn.Conv2d(4 * len(HALF_WAVES), width, 1, bias=False) if positions else None
         initialise(self)
         self.levels = nn.Parameter(torch.randn(1, len(self.attended), width))
         self.layers = nn.ModuleList(PixelLayer(width, heads, len(self.attended)) for _ in range(layers))
@@ -90,7 +94,26 @@ class PixelDecoder(nn.Module):
         for lateral, blend, level in list(zip(self.laterals, self.blends, self.fine, strict=True))[::-1]:
             skip = lateral(features[level])
             finest = blend(skip + resize(finest, height_width(skip)))
-        return found, self.masks(finest)
+        drawn = self.masks(finest)
+        if self.places is not None:
+            drawn = drawn + self.places(waves(height_width(drawn), drawn.device))
+        return found, drawn
+
+
+def waves(size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return sines and cosines (1, 4 x number of `HALF_WAVES`, height, width) of the places of points of a map.
+
+    A product with them can be large around any one place: Tancik et al. 2020, "Fourier Features Let Networks Learn High
+    Frequency Functions in Low Dimensional Domains", section 5.
+
+    Args:
+        size: (height, width) of the map.
+        device: of the result.
+    """
+    down, across = ((torch.arange(length, device=device) + 0.5) / length for length in size)
+    angles = torch.stack([down[:, None].expand(size), across[None].expand(size)])
+    angles = torch.cat([math.pi * count * angles for count in HALF_WAVES])
+    return torch.cat([angles.sin(), angles.cos()])[None]
 
 
 class QueryLayer(nn.Module):
@@ -135,11 +158,21 @@ class QueryDecoder(Decoder):
         width, heads: of all attention.
         layers: numbers of layers of pixels and of queries; these look at one level after another, the coarsest first.
         queries: Q, the largest number of segments in an image.
+        positions: see `PixelDecoder`.
     """
 
-    def __init__(self, backbone: Backbone, width: int, *, heads: int, layers: tuple[int, int], queries: int) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        width: int,
+        *,
+        heads: int,
+        layers: tuple[int, int],
+        queries: int,
+        positions: bool = False,
+    ) -> None:
         super().__init__(width, 1)
-        self.pixels = PixelDecoder(backbone, width, heads, layers[0])
+        self.pixels = PixelDecoder(backbone, width, heads, layers[0], positions=positions)
         self.queries = nn.Parameter(torch.randn(1, queries, width))
         self.places = nn.Parameter(torch.randn(1, queries, width))
         self.levels = nn.Parameter(torch.randn(1, len(self.pixels.attended), width))
