@@ -613,6 +613,15 @@ def test_images_shrink_where_they_or_the_steps_would_be_few(
     assert rules_time.resolution(replace(made, train_seconds=None), plan(), costing(1.0)) == []
 
 
+@pytest.mark.parametrize(("seconds", "scale"), [(500.0, None), (499.0, 0.706), (400.0, 0.632), (160.0, 0.5)])
+def test_queries_need_more_steps(seconds: float, scale: float | None) -> None:
+    stats = (kind("background", 0.9), kind("thing", 0.1, 400.0))
+    made = facts(fingerprint(256, 256, class_stats=stats), train_seconds=seconds, train_images=24)
+    decided = rules_time.resolution(made, plan(model=ModelPlan(name="mask2former")), costing(1.0))
+    assert values(decided).get("data.scale") == scale
+    assert all(f"only {seconds:.0f} steps fit" in decision.reason for decision in decided)
+
+
 @pytest.mark.parametrize(("steps", "window"), [(10, 1), (200, 10), (100_000, 200)])
 def test_the_average_covers_a_twentieth(steps: int, window: int) -> None:
     (decision,) = rules_time.averaging(facts(), plan(train=TrainPlan(steps=steps)))

@@ -165,8 +165,8 @@ def test_the_plan_gives_its_reasons(squares: Path, task: str, segments: str) -> 
     bare = tuple(setting for setting in SETTINGS if not setting.startswith(("sampling", "model.options")))
     plan = maskwright.plan(squares, PlanRequest(steps=3, settings=bare, model="mask2former", task=task, device="cpu"))
     assert plan.task == task
-    assert (plan.sampling.batch, plan.sampling.crop) == (2, (96, 96))
-    assert plan.model.options == {"width": 64, "layers": [1, 3], "queries": 20}
+    assert (plan.sampling.batch, plan.sampling.crop) == (4, (96, 96))
+    assert plan.model.options == {"width": 64, "layers": [1, 3], "queries": 20, "positions": True}
     assert plan.reasons["model.options.queries"].startswith(segments)
     assert not [key for key in plan.reasons if key.startswith("loss.")]
 

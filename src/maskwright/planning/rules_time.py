@@ -29,6 +29,8 @@ MEMORY_SHARE = 0.5
 LEAST_STEPS = 20
 ENOUGH_STEPS = 300
 """With fewer steps than this, each step is made cheaper."""
+ENOUGH = {"queries": 1000}
+"""The same where another number is known, by what a network learns: queries first have to share the objects out."""
 PASSES = 15
 """How often all training pixels should be seen; below half of this, images are shrunk."""
 VALIDATION_SHARE = 0.03
@@ -76,7 +78,7 @@ def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     height, width = facts.working_size(plan)
     passes = count * pixels(plan) / (max(facts.train_images, 1) * height * width)
     by_passes = math.sqrt(passes / PASSES) if passes < PASSES / 2 else 1.0
-    by_steps = _shrinking(count, math.prod(plan.sampling.crop), height * width)
+    by_steps = _shrinking(count / enough_steps(plan), math.prod(plan.sampling.crop), height * width)
     (least, why), now = detail(facts), plan.data.scale
     scale = round(min(max(now * max(min(by_passes, by_steps), 0.5), least), now), 3)
     if scale == now:
@@ -95,16 +97,26 @@ def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     return [Decision("data.scale", scale, reason)]
 
 
-def _shrinking(count: int, crop: int, image: float) -> float:
-    """Return the factor by which to shrink images of `image` pixels so that enough steps fit; 1 if that does not help.
+def enough_steps(plan: Plan) -> int:
+    """Return the number of steps below which images are shrunk."""
+    return ENOUGH.get(find_model(plan.model.name).learns, ENOUGH_STEPS)
+
+
+def _shrinking(share: float, crop: int, image: float) -> float:
+    """Return the factor by which to shrink images so that enough steps fit; 1 if that does not help.
+
+    Args:
+        share: of those steps that fit now.
+        crop: its pixels.
+        image: its pixels.
 
     A step becomes cheaper only if its crop, at most as large as the image, shrinks too. On the demo data `unet2015`
     with 8 channels in its first stage reached 44 with 150 steps at full size in 35 s, and 66 with 350 steps at half
     size in 46 s.
     """
-    if count >= ENOUGH_STEPS / 2 or image / 4 >= crop:
+    if share >= 1 / 2 or image / 4 >= crop:
         return 1.0
-    return min(math.sqrt(max(count, 1) / ENOUGH_STEPS * crop / image), 1.0)
+    return min(math.sqrt(share * crop / image), 1.0)
 
 
 def smaller_crop(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
