@@ -166,7 +166,8 @@ def test_the_plan_gives_its_reasons(squares: Path, task: str, segments: str) -> 
     plan = maskwright.plan(squares, PlanRequest(steps=3, settings=bare, model="mask2former", task=task, device="cpu"))
     assert plan.task == task
     assert (plan.sampling.batch, plan.sampling.crop) == (4, (96, 96))
-    assert plan.model.options == {"width": 64, "layers": [1, 3], "queries": 20, "positions": True}
+    places = {} if task == "semantic" else {"positions": True}
+    assert plan.model.options == {"width": 64, "layers": [1, 3], "queries": 20, **places}
     assert plan.reasons["model.options.queries"].startswith(segments)
     assert not [key for key in plan.reasons if key.startswith("loss.")]
 

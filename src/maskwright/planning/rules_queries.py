@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 LAYERS = {"cpu": [1, 3], "mps": [3, 6], "cuda": [6, 9]}
 CROPS = {"cpu": 4, "mps": 4, "cuda": 8}
 """With 4 crops a step instead of 2, the mask AP50 of people rose from 0.46 to 0.60 in the same 8 minutes."""
-PLACES = "masks depend on the place in the image too: F1 of people rose from 0.60 to 0.70 in the same 8 minutes"
 FEWEST, MOST = 20, 300
 SPARE = 2
 """Queries, as a multiple of the largest number of segments in an image."""
@@ -32,8 +31,13 @@ def network(facts: Facts, _plan: Plan) -> list[Decision]:
         Decision("model.options.width", WIDTH[device], small),
         Decision("model.options.layers", LAYERS[device], small),
         Decision("sampling.batch", CROPS[device], f"a step draws {CROPS[device]} large crops"),
-        Decision("model.options.positions", value=True, reason=PLACES),
     ]
+
+
+def positions(_facts: Facts, _plan: Plan) -> list[Decision]:
+    """Let masks depend on the place, so that objects that look alike are told apart."""
+    why = "objects that look alike are told apart by their place too: F1 of people rose from 0.60 to 0.70 in 8 minutes"
+    return [Decision("model.options.positions", value=True, reason=why)]
 
 
 def class_queries(facts: Facts, _plan: Plan) -> list[Decision]:
@@ -64,8 +68,8 @@ def _queries(most: float, what: str) -> Decision:
     return Decision("model.options.queries", queries, f"{what}; {FEWEST} to {MOST}")
 
 
-INSTANCE_NETWORK = (network, object_queries)
-PANOPTIC_NETWORK = (network, segment_queries)
+INSTANCE_NETWORK = (network, object_queries, positions)
+PANOPTIC_NETWORK = (network, segment_queries, positions)
 SEMANTIC_FIRST = (rules_semantic.rare_classes, rules_semantic.flip_scale)
 SEMANTIC_NETWORK = (network, class_queries)
 SIZED = (crop,)

@@ -24,7 +24,7 @@ al. 2025), which is simpler but needs a large pretrained vision transformer; wit
 EfficientNet-Lite are available. Where we differ: a query gives at most one object, where the authors take the best
 pairs of query and class; only segments whose masks contain a pixel compete for it; the hidden layers of the pixel
 decoder and of the transformer decoder have 4 and 8 times as many units as the width. With `positions`, which the plan
-sets, a query is multiplied with waves over the image too, so that two people who look alike are told apart sooner.
+sets for objects, a query is multiplied with waves over the image too: objects that look alike are told apart sooner.
 """
 
 from __future__ import annotations
