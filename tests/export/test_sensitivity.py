@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -113,10 +114,13 @@ def test_a_node_belongs_to_the_innermost_part() -> None:
     assert nodes_of(whole[:1], whole, modules) == ["pixels", "head"]
 
 
-def test_before_int8_upsampled_maps_are_convolved_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_before_int8_upsampled_maps_are_convolved_without_a_transposed_convolution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     torch.manual_seed(0)
     unet = create("unet", GROUPS, backbone="compact").eval()
-    exporter, x = Exporter(unet, cast("Any", None)), torch.randn(1, 3, 64, 64)
+    card = SimpleNamespace(data=SimpleNamespace(channels=3))
+    exporter, x = Exporter(unet, cast("Any", card)), torch.randn(1, 3, 64, 64)
     expected = unet(x)
     graphs = iter("ab")
     monkeypatch.setattr(formats, "to_onnx", lambda *_: (Counter(next(graphs)), {}))
@@ -125,10 +129,13 @@ def test_before_int8_upsampled_maps_are_convolved_as_they_are(monkeypatch: pytes
     exporter.prepare_int8()
     with monkeypatch.context() as patch:
         patch.setattr(nn.functional, "conv_transpose2d", None)
+        patch.setattr(nn.functional, "interpolate", None)
         torch.testing.assert_close(unet(x), expected, rtol=1e-4, atol=1e-5)
         parts = measured(Pixels(unet), [np.zeros((1, 64, 64, 3), np.uint8)], GROUPS)
-    convolutions = [layer for layer in unet.decoder.modules() if isinstance(layer, nn.Conv2d)]
-    assert sum(part.module.startswith("decoder.") for part in parts) == len(convolutions), "each is seen"
+    steps = [f"decoder.blocks.{block}.{step}" for block in range(5) for step in ("0.0", "1")]
+    assert [part.module for part in parts if part.module.startswith("decoder.")] == steps, "each is seen"
+    # 2x2 of 256 channels to 4 phases of 256, at 3 x 3 places of 2 x 2 pixels; 3x3 of 128 channels at 4 x 4 pixels.
+    assert {part.module: part.cost for part in parts}[steps[0]] == 9 * 4 * 256 * 1024 + 16 * 9 * 128 * 256
     exporter.prepare_int8()
     assert [exporter._onnx(), exporter._onnx()] == [Counter("b")] * 2, "the graph is made again once"
 

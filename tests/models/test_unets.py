@@ -12,7 +12,8 @@ from tests.models.references import awake, shaken, smp_only, weights_of
 from torch import nn
 
 from maskwright import models
-from maskwright.models.layers.blocks import DoubleConv, enlarged_convolution, initialise, mirror
+from maskwright.models.layers.blocks import DoubleConv, initialise, mirror
+from maskwright.models.layers.enlarging import JoinedConv, enlarged_convolution
 from maskwright.models.layers.gate import AttentionGate
 
 if TYPE_CHECKING:
@@ -209,6 +210,34 @@ def test_a_convolution_of_an_enlarged_map_needs_no_enlarged_map(height, width, c
     enlarged = nn.functional.interpolate(coarse, scale_factor=2, mode="nearest")
     wanted = nn.functional.conv2d(enlarged, weight, bias, padding=1)
     torch.testing.assert_close(enlarged_convolution(coarse, weight, bias), wanted, rtol=1e-4, atol=1e-4)
+
+
+@given(st.integers(1, 6), st.integers(1, 7), st.integers(1, 3), st.integers(0, 2), st.booleans(), st.integers(0, 9))
+def test_phases_of_an_enlarged_map_need_no_transposed_convolution(height, width, channels, beside, bias, seed):
+    torch.manual_seed(seed)
+    convolution = nn.Conv2d(channels + beside, 5, 3, padding=1, bias=bias)
+    coarse, fine = torch.randn(2, channels, height, width), torch.randn(2, beside, 2 * height, 2 * width)
+    enlarged = nn.functional.interpolate(coarse, scale_factor=2, mode="nearest")
+    wanted = convolution(torch.cat([enlarged, fine], dim=1))
+    found = JoinedConv(convolution, channels)(coarse, fine if beside else None)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "options"), [("unet", {}), ("attention_unet", {"stem": 2}), ("unet++", {"stem": 2})])
+def test_a_network_of_split_blocks_is_the_same(small: Build, name: str, options: dict[str, Any]) -> None:
+    network = awake(small(name, channels=(6, 5, 4), **options)).eval()
+    x = torch.randn(1, 3, 70, 90)
+    wanted = network(x)
+    blocks = [block for block in network.decoder.modules() if isinstance(block, DoubleConv)]
+    for block in blocks:
+        assert block.coarse
+        block.split()
+    torch.testing.assert_close(network(x), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_blocks_that_do_not_upsample_by_2_are_not_split() -> None:
+    originals = models.create("unet2015", 2, 1, **TINY), models.create("unet2015", 2, 1, valid=True, **TINY)
+    assert not any(block.coarse for model in originals for block in model.modules() if isinstance(block, DoubleConv))
 
 
 @pytest.mark.parametrize(("factor", "norm", "beside"), [(2, True, 3), (2, False, 3), (2, True, 0), (4, True, 3)])

@@ -76,7 +76,9 @@ class UNetDecoder(Decoder):
             # Nearest-neighbour upsampling has no layer; the identity keeps the tensor names in files.
             self.ups.append(nn.ConvTranspose2d(inputs, width, factor, factor) if transposed else nn.Identity())
             arriving = (width if transposed else inputs) + (skip or 0)
-            self.blocks.append(DoubleConv(arriving, width, norm=backbone.normalised, valid=backbone.valid))
+            coarse = inputs if factor == 2 and not transposed and not backbone.valid else 0
+            block = DoubleConv(arriving, width, norm=backbone.normalised, valid=backbone.valid, coarse=coarse)
+            self.blocks.append(block)
         self.gates = gates(skip_channels if attention else [None] * len(steps), before, self.factors)
         initialise(self, "fan_out" if backbone.normalised else "fan_in")
         if backbone.valid:

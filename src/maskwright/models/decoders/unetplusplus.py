@@ -59,6 +59,7 @@ class NestedDecoder(Decoder):
         widths = [channels[min(index, len(channels) - 1)] for index in range(len(steps))]
         super().__init__(widths[-1] if widths else backbone.channels[deepest], steps[-1][0] if steps else strides[-1])
         self.levels = levels
+        self.factors = [coarse // fine for fine, coarse in pairwise(strides)]
         inner = [backbone.channels[level] for level in levels]
         last = len(inner) - 1
         self.blocks = nn.ModuleDict()
@@ -67,10 +68,10 @@ class NestedDecoder(Decoder):
                 outer = column == last - level
                 below = widths[column - 2] if outer and column > 1 else inner[level + 1]
                 width = widths[column - 1] if outer else inner[level]
-                self.blocks[f"{level}_{column}"] = DoubleConv(below + column * inner[level], width)
-        self.factors = [coarse // fine for fine, coarse in pairwise(strides)]
+                coarse = below if self.factors[level] == 2 else 0
+                self.blocks[f"{level}_{column}"] = DoubleConv(below + column * inner[level], width, coarse=coarse)
         finish = [widths[last - 1] if last else inner[0], *widths[last:]]
-        self.finish = nn.ModuleList(DoubleConv(before, width) for before, width in pairwise(finish))
+        self.finish = nn.ModuleList(DoubleConv(before, width, coarse=before) for before, width in pairwise(finish))
         self.columns = [inner[0]] * (last - 1)
         initialise(self)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from maskwright.models.layers.enlarging import JoinedConv, enlarged_convolution
 from maskwright.models.layers.norm import BatchNorm2d
 
 FEWEST_STRIDED = 16
@@ -113,20 +114,23 @@ class DoubleConv(nn.Sequential):
         inputs, outputs: channels.
         norm: batch normalisation before each ReLU; without it the convolutions have biases.
         valid: no padding: the map loses two pixels on each side.
-
-    Attributes:
-        apart: `joined` may convolve the upsampled map on its own.
+        coarse: how many of the inputs `joined` upsamples by 2; 0 if it never does.
     """
 
-    apart = True
-
-    def __init__(self, inputs: int, outputs: int, *, norm: bool = True, valid: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, *, norm: bool = True, valid: bool = False, coarse: int = 0) -> None:
         steps: list[nn.Module] = []
         for before in (inputs, outputs):
             convolution = nn.Conv2d(before, outputs, 3, padding=0 if valid else 1, bias=not norm)
             norms = [BatchNorm2d(outputs)] if norm else []
             steps.append(nn.Sequential(convolution, *norms, nn.ReLU(inplace=True)))
         super().__init__(*steps)
+        self.coarse = coarse
+
+    def split(self) -> None:
+        """Compute `joined` by layers that runtimes have in int8, from now on. The block cannot be trained any more."""
+        first = cast("nn.Sequential", self[0])
+        first[0] = JoinedConv(cast("nn.Conv2d", first[0]), self.coarse)
+        self.coarse = 0
 
     def joined(self, coarse: Tensor, skip: Tensor | None, factor: int = 2) -> Tensor:
         """Return this block's output for `coarse`, upsampled by nearest neighbour and concatenated with `skip`.
@@ -142,14 +146,17 @@ class DoubleConv(nn.Sequential):
         Returns:
             (N, outputs, H, W).
         """
-        if factor != 2 or coarse.shape[1] > FEW_CHANNELS or not self.apart:
+        convolution, *rest = cast("nn.Sequential", self[0])
+        if isinstance(convolution, JoinedConv):
+            x = convolution(coarse, skip)
+        elif factor != 2 or coarse.shape[1] > FEW_CHANNELS:
             enlarged = F.interpolate(coarse, scale_factor=factor, mode="nearest")
             return cast("Tensor", self(enlarged if skip is None else torch.cat([enlarged, skip], dim=1)))
-        convolution, *rest = cast("nn.Sequential", self[0])
-        weight, bias = cast("Tensor", convolution.weight), cast("Tensor | None", convolution.bias)
-        x = enlarged_convolution(coarse, weight[:, : coarse.shape[1]], bias)
-        if skip is not None:
-            x = x + F.conv2d(skip, weight[:, coarse.shape[1] :], padding=1)
+        else:
+            weight, bias = cast("Tensor", convolution.weight), cast("Tensor | None", convolution.bias)
+            x = enlarged_convolution(coarse, weight[:, : coarse.shape[1]], bias)
+            if skip is not None:
+                x = x + F.conv2d(skip, weight[:, coarse.shape[1] :], padding=1)
         for layer in rest:
             x = layer(x)
         return cast("Tensor", self[1](x))
@@ -158,26 +165,6 @@ class DoubleConv(nn.Sequential):
 FEW_CHANNELS = 128
 """Up to this many channels, `enlarged_convolution` took a CPU 0.44 to 0.60 of the time of the usual way, forward and
 backward, in bfloat16 on one thread; with 256 channels of 16x16 it took 0.95 of it, with 512 of 8x8 2.3 times it."""
-
-
-def enlarged_convolution(coarse: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Convolve a map upsampled by 2 (nearest neighbour) without creating that map: 16 products instead of 36.
-
-    Each coarse pixel becomes four equal ones, so the two steps are one transposed convolution of stride 2. Its 4x4
-    kernel is the flipped 3x3 kernel, placed on each of the four and summed.
-
-    Args:
-        coarse: (N, C, H, W).
-        weight: (K, C, 3, 3), as for `conv2d` with a padding of 1.
-        bias: (K,).
-
-    Returns:
-        (N, K, 2 H, 2 W).
-    """
-    turned = F.pad(weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))
-    kernel = turned[:, :, :-1, :-1] + turned[:, :, 1:, :-1] + turned[:, :, :-1, 1:] + turned[:, :, 1:, 1:]
-    kernel = kernel.contiguous(memory_format=torch.channels_last)
-    return F.conv_transpose2d(coarse, kernel, bias, stride=2, padding=1)
 
 
 def resize(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) -> Tensor:
