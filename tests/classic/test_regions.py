@@ -64,6 +64,14 @@ def test_merging_by_hand() -> None:
     assert merged(labels, image, threshold=94).tolist() == [[0, 0, 0, 0]]
 
 
+def test_a_count_merges_small_regions_first_and_a_threshold_similar_ones() -> None:
+    image = np.array([[0] * 8 + [10] * 8 + [25, 100]])
+    labels = np.array([[0] * 8 + [1] * 8 + [2, 3]])
+    # 8 * 8 / 16 * 10^2 = 400 for the first two, and 8 * 1 / 9 * 15^2 = 200 for the single pixel.
+    assert np.unique(merged(labels, image, count=3), return_counts=True)[1].tolist() == [8, 9, 1]
+    assert np.unique(merged(labels, image, threshold=12), return_counts=True)[1].tolist() == [16, 1, 1]
+
+
 @given(st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 12))
 def test_equal_neighbours_become_pieces_of_one_colour(seed: int, height: int, width: int) -> None:
     image = np.random.default_rng(seed).integers(0, 3, (height, width))
@@ -145,23 +153,35 @@ def test_what_cannot_be_merged_is_refused(arguments: dict, words: str) -> None:
         merged(**{"labels": LABELS, "image": np.zeros((3, 3)), **arguments})
 
 
-def greedily(labels: np.ndarray, image: np.ndarray, count: int) -> np.ndarray:
-    """Merge by comparing all pairs again each time."""
+def spread_of(values: np.ndarray) -> float:
+    return float(np.square(values - values.mean()).sum())
+
+
+def greedily(labels: np.ndarray, image: np.ndarray, *, count: int = 1, threshold: float | None = None) -> np.ndarray:
+    """Merge by comparing all pairs again each time: by the mean colours, or by what each adds to the variation."""
     parts = labels.copy()
     while len(np.unique(parts)) > count:
         graph = region_graph(parts, image)
-        if not len(graph.pairs):
+        costs = graph.differences
+        if threshold is None:
+            pixels = [[image[parts == name] for name in pair] for pair in graph.labels[graph.pairs]]
+            costs = np.array([spread_of(np.concatenate(two)) - sum(map(spread_of, two)) for two in pixels])
+        if not len(costs) or (threshold is not None and costs.min() > threshold):
             break
-        one, other = graph.labels[graph.pairs[graph.differences.argmin()]]
+        one, other = graph.labels[graph.pairs[costs.argmin()]]
         parts[parts == other] = one
     return parts
 
 
-@given(st.integers(0, 10_000), st.integers(1, 12))
-def test_each_merge_is_of_the_most_similar_pair_of_all(seed: int, count: int) -> None:
+def same_regions(one: np.ndarray, other: np.ndarray) -> bool:
+    pairs = np.unique(np.stack([one.ravel(), other.ravel()]), axis=1)
+    return len(pairs.T) == len(np.unique(one)) == len(np.unique(other))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 12), st.floats(0, 60))
+def test_each_merge_is_of_the_best_pair_of_all(seed: int, count: int, threshold: float) -> None:
     random = np.random.default_rng(seed)
     image = random.random((6, 8))  # without equal differences
     labels = np.arange(48).reshape(6, 8) // random.integers(1, 4)
-    expected, found = greedily(labels, image, count), merged(labels, image, count=count)
-    assert len(np.unique(np.stack([expected.ravel(), found.ravel()]), axis=1).T) == len(np.unique(found))
-    assert len(np.unique(found)) == len(np.unique(expected))
+    assert same_regions(greedily(labels, image, count=count), merged(labels, image, count=count))
+    assert same_regions(greedily(labels, image, threshold=threshold), merged(labels, image, threshold=threshold))

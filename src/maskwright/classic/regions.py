@@ -68,13 +68,17 @@ def region_graph(labels: NDArray[Any], image: NDArray[Any]) -> RegionGraph:
 def merged(
     labels: NDArray[Any], image: NDArray[Any], *, count: int | None = None, threshold: float | None = None
 ) -> NDArray[np.int32]:
-    """Merge neighbouring regions, the most similar first, with the mean colour of the whole after each merge.
+    """Merge neighbouring regions one pair at a time; a merged region has the mean colour of all its pixels.
 
     Args:
         labels: (H, W), integers, such as superpixels.
         image: (H, W) or (H, W, C), any real dtype.
-        count: merge until so many regions remain, or no neighbours do.
-        threshold: merge only regions whose mean colours differ by this or less; see `region_graph`.
+        count: merge until so many regions remain, or no neighbours do. The next pair is the one that adds least to the
+            variation of colours within regions (Ward 1963, "Hierarchical Grouping to Optimize an Objective
+            Function"): n m / (n + m) d^2 for regions of n and m pixels whose mean colours differ by d. So small
+            regions merge early, even if they stand out.
+        threshold: merge all neighbours whose mean colours differ by this or less, whatever their size, those that
+            differ least first; see `region_graph`.
 
     Returns:
         int32 (H, W), labels 0..K-1.
@@ -84,7 +88,8 @@ def merged(
     """
     _check_goal(count, threshold)
     graph = region_graph(labels, image)
-    into = _Merging(graph).until(count or 1, math.inf if threshold is None else threshold)
+    merging = _Merging(graph, weighted=threshold is None)
+    into = merging.until(count or 1, math.inf if threshold is None else threshold)
     places = np.unique(into, return_inverse=True)[1]
     return np.asarray(places[np.searchsorted(graph.labels, labels)], np.int32)
 
@@ -93,11 +98,16 @@ class _Merging:
     """The regions that are left, and a heap with the best pair of each.
 
     The greedy hierarchy of Garrido, Salembier and Garcia 1998, "Extensive Operators in Partition Lattices for Image
-    Sequence Analysis", by the difference of mean colours. A region that was merged gets its best pair anew. That of a
-    neighbour stays in the heap, out of date: if the merged region is nearer now, this pair is its own best one too.
+    Sequence Analysis". A region that was merged gets its best pair anew. That of a neighbour stays in the heap, out of
+    date: if the merged region is nearer now, this pair is its own best one too.
+
+    Args:
+        graph: the regions.
+        weighted: compare pairs by Ward's criterion, and not by the difference of their mean colours.
     """
 
-    def __init__(self, graph: RegionGraph) -> None:
+    def __init__(self, graph: RegionGraph, *, weighted: bool) -> None:
+        self._weighted = weighted
         self._sizes, self._means = graph.sizes.astype(np.float64), graph.means.copy()
         self._around: list[set[int]] = [set() for _ in self._sizes]
         for one, other in graph.pairs.tolist():
@@ -109,7 +119,7 @@ class _Merging:
             self._seek(region)
 
     def until(self, least: int, most: float) -> NDArray[np.intp]:
-        """Merge down to `least` regions, as long as a pair differs by `most` or less; return where each went (K,)."""
+        """Merge down to `least` regions, as long as a pair costs `most` or less; return where each went (K,)."""
         into = np.arange(len(self._sizes))
         left = len(into)
         while left > least and self._heap and self._heap[0][0] <= most:
@@ -133,6 +143,9 @@ class _Merging:
         if around := self._around[region]:
             others = np.fromiter(around, np.intp, len(around))
             apart = np.sqrt(np.square(self._means[others] - self._means[region]).sum(axis=1))
+            if self._weighted:
+                size, sizes = self._sizes[region], self._sizes[others]
+                apart *= np.sqrt(size * sizes / (size + sizes))
             best = int(others[apart == apart.min()].min())
             heapq.heappush(self._heap, (apart.min(), region, best, self._changes[region], self._changes[best]))
 
