@@ -59,10 +59,15 @@ def _labels_of(scribble: NDArray[Any], size: tuple[int, ...]) -> NDArray[np.int6
             f"the scribble has shape {scribble.shape}, but the image has {size[1]}x{size[0]} pixels: draw it at the "
             "height and width of the image"
         )
-    if scribble.dtype.kind not in "iu" or scribble.min() < 0:
+    if scribble.dtype.kind not in "iu":
         raise MaskwrightError(
-            f"the scribble holds {scribble.dtype} values from {scribble.min()}: give integers, 0 where nothing is "
-            "drawn and 1, 2, ... for labels"
+            f"the scribble is an array of {scribble.dtype}, but labels are whole numbers: give integers, such as "
+            "`scribble.astype(int)`, 0 where nothing is drawn and 1, 2, ... for labels"
+        )
+    if scribble.min() < 0:
+        raise MaskwrightError(
+            f"the scribble holds the value {scribble.min()}, but no label is negative: use 0 where nothing is drawn, "
+            "and 1, 2, ... for labels"
         )
     names = np.unique(scribble[scribble > 0]).astype(np.int64)
     if len(names) < 2:
