@@ -423,6 +423,16 @@ def test_phase_has_no_whiskers_at_corners_and_loses_no_side() -> None:
     assert (ndimage.distance_transform_edt(~lines)[image == 0] <= 1.5).mean() > 0.95
 
 
+def test_phase_finds_thin_lines_close_to_thicker_ones_as_the_manual_says() -> None:
+    image = np.full((80, 160), 255, np.uint8)
+    places = range(20, 140, 8)
+    for number, place in enumerate(places):
+        image[:, place : place + 1 + number % 2] = 0
+    lines = find_edges(image, "phase", sigma=1, high=0.15).lines[20:60]
+    assert all(lines[:, place - 2 : place + 4].any(axis=1).all() for place in places)
+    assert not find_edges(image, "phase").lines.any()
+
+
 def test_weak_responses_beside_strong_ones_are_masked_by_hand() -> None:
     size = np.zeros((1, 60), np.float32)
     size[0, [10, 20, 40]] = 2, 0.4, 0.4
