@@ -19,6 +19,7 @@ from PIL import Image
 
 import maskwright as mw
 from maskwright.classic.drawn_regions import filled
+from maskwright.classic.regions import merged
 from maskwright.classic.superpixels import SUPERPIXELS
 from maskwright.classic.superpixels import superpixels as divided
 from maskwright.cli.main import run
@@ -69,6 +70,14 @@ def test_every_kind_of_file_is_written(images: Path, tmp_path: Path) -> None:
         rows = list(csv.DictReader(entry.files["features"].read_text(encoding="utf-8").splitlines()))
         assert [int(row["area"]) for row in rows] == np.bincount(labels.ravel()).tolist()
         assert all(written_by_us(file) for file in entry.files.values())
+
+
+def test_superpixels_merge_before_they_are_written(images: Path, tmp_path: Path) -> None:
+    result = superpixels(images / "a.png", out=tmp_path / "out", count=20, merge=3)
+    (entry,) = result.images
+    assert entry.summary == {"superpixels": 3}
+    image = read_image(images / "a.png")
+    assert (tifffile.imread(entry.files["map"]) == merged(divided(image, count=20), image, count=3)).all()
 
 
 def test_results_are_overwritten_and_other_files_are_not(images: Path, tmp_path: Path) -> None:
@@ -177,6 +186,8 @@ def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
     ("words", "answer"),
     [
         (["--count", "0"], "maskwright: --count is 0, but it must be 1 or more: choose another --count"),
+        (["--merge", "0"], "--merge is 0, but 400 superpixels can merge to 1 to 400 regions: choose another --merge"),
+        (["--merge", "9", "--count", "8"], "--merge is 9, but 8 superpixels can merge to 1 to 8 regions"),
         (["--compactness", "-1"], "maskwright: --compactness is -1.0, but it must be within 0.."),
         (["--method", "slik"], "--method slik: unknown method 'slik': did you mean 'slic'?"),
         (["--save", "labels"], "labels in --save are what scribbles become, and there are none: give --scribbles, or"),

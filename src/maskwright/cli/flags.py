@@ -47,6 +47,7 @@ OTHERS = (
     "low",
     "max_mb",
     "max_megapixels",
+    "merge",
     "method",
     "out",
     "on",

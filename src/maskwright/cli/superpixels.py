@@ -22,6 +22,9 @@ Count = Annotated[
 Compactness = Annotated[
     float, typer.Option(metavar="NUMBER", help="1 is the usual shape; more makes superpixels rounder.")
 ]
+Merge = Annotated[
+    int | None, typer.Option(metavar="N", help="Merge neighbouring superpixels until this many regions remain.")
+]
 Save = Annotated[
     str | None,
     typer.Option(
@@ -46,6 +49,7 @@ def superpixels(
     method: Method = "etps",
     count: Count = 400,
     compactness: Compactness = 1.0,
+    merge: Merge = None,
     save: Save = None,
     scribbles: Scribbles = None,
     ignore: Ignore = 255,
@@ -60,7 +64,7 @@ def superpixels(
     from maskwright.workflows.superpixels import superpixels as divide
 
     kinds = None if save is None else comma_list(save)
-    request = SuperpixelRequest(method, count, compactness, kinds, scribbles, ignore)
+    request = SuperpixelRequest(method, count, compactness, kinds, scribbles, ignore, merge)
     given = with_standard_input(sources)
     terminal = Terminal(as_json=as_json)
     with terminal.working() as watch:

@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from maskwright.classic.drawn_regions import Filled, filled
 from maskwright.classic.region_features import as_csv, region_features
+from maskwright.classic.regions import merged
 from maskwright.classic.superpixels import superpixels as divided
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import replacing, write_text
@@ -46,6 +47,7 @@ class SuperpixelRequest:
         scribbles: folder of scribbles, each with the path of its image but for the suffix. Their labels spread over the
             superpixels in which they are drawn; images without one are left out.
         ignore: value of a scribble where nothing is drawn.
+        merge: number of regions that the superpixels merge to, by `classic.regions.merged`; None to merge none.
 
     Raises:
         MaskwrightError: a value that no image can have, an unknown kind, no kind, or `labels` without scribbles or
@@ -58,11 +60,18 @@ class SuperpixelRequest:
     save: str | Sequence[str] | None = None
     scribbles: str | Path | None = None
     ignore: int = 255
+    merge: int | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise MaskwrightError(f"count is {self.count}, but it must be 1 or more: choose another `count`", "count")
         divided(np.zeros((1, 1), np.uint8), self.method, compactness=self.compactness, count=1)
+        if self.merge is not None and not 1 <= self.merge <= self.count:
+            raise MaskwrightError(
+                f"merge is {self.merge}, but {plural(self.count, 'superpixel')} can merge to 1 to {self.count} regions: "
+                "choose another `merge`, or a larger `count`",
+                "merge",
+            )
         if not 0 <= self.ignore <= 255:
             raise MaskwrightError(
                 f"ignore is {self.ignore}, but the values of scribbles are 0 to 255: choose one of these", "ignore"
@@ -78,12 +87,13 @@ class SuperpixelRequest:
         return chosen(usual if self.save is None else self.save, KINDS)
 
     def divide(self, image: NDArray[Any]) -> NDArray[np.int32]:
-        """Divide an image (H, W) or (H, W, C) into superpixels (H, W), 0..K-1.
+        """Divide an image (H, W) or (H, W, C) into superpixels, or regions merged from them (H, W), 0..K-1.
 
         Raises:
             MaskwrightError: it is not an image, or has fewer pixels than superpixels.
         """
-        return divided(image, self.method, count=self.count, compactness=self.compactness)
+        found = divided(image, self.method, count=self.count, compactness=self.compactness)
+        return found if self.merge is None else merged(found, image, count=self.merge)
 
 
 class Divided(NamedTuple):
