@@ -179,7 +179,7 @@ def dense(names: list[str], way: str, *, seed: int, model: ModelPlan | None = No
             ["background", "cell"],
             "centres",
             [(0, 0), (1, 1)],
-            "copied for background, cell and random for centre, offset",
+            "copied for background, cell and random for centre, offset; left out: depth, border",
         ),
     ],
 )
@@ -212,11 +212,12 @@ def test_edges_learnt_beside_the_classes_are_dropped_and_kept_by_their_group(tmp
     bundle.save(path, before, bundle.Card(channels=before.groups, model=plan(), classes=classes, data=DataPlan()))
     segmenter, taken = started(path, plan(), ["road", "sky"])
     assert torch.equal(segmenter.head[1].weight, before.head[1].weight[[1, 0]])
-    assert (taken.kept, taken.fresh) == (("road", "sky"), ())
+    assert (taken.kept, taken.fresh, taken.left) == (("road", "sky"), (), ("edges",))
+    assert str(taken).endswith("; last layers copied for road, sky; left out: edges")
     edges = models.create_from_plan(plan(), (edge_channel(),), 3)
     taken = transfer.take_over(edges, plan(), ["edge"], path)
     assert torch.equal(edges.head[1].weight, before.head[1].weight[2:])
-    assert (taken.kept, taken.fresh) == (("edges",), ())
+    assert (taken.kept, taken.fresh, taken.left) == (("edges",), (), ())
 
 
 def test_an_auxiliary_head_that_the_source_lacks_is_named(tmp_path: Path) -> None:

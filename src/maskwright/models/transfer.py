@@ -51,6 +51,7 @@ class TransferSummary:
         kept: classes, and then other groups of channels, whose last layers were copied.
         fresh: those whose last layers start at random.
         lacking: other layers that start at random, because the bundle lacks them, or has them in another shape.
+        left: groups of channels of the bundle, other than the classes, that the network does not emit.
     """
 
     source: str
@@ -58,6 +59,7 @@ class TransferSummary:
     kept: tuple[str, ...]
     fresh: tuple[str, ...]
     lacking: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -68,7 +70,8 @@ class TransferSummary:
         ]
         more = f" and {len(self.lacking) - FEW} more" if len(self.lacking) > FEW else ""
         others = f"; not in the source, so random: {', '.join(self.lacking[:FEW])}{more}" if self.lacking else ""
-        return f"weights from {self.source}: backbone and decoder; last layers {' and '.join(classes)}{others}"
+        left = f"; left out: {', '.join(self.left)}" if self.left else ""
+        return f"weights from {self.source}: backbone and decoder; last layers {' and '.join(classes)}{others}{left}"
 
 
 def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path: Path) -> TransferSummary:
@@ -108,7 +111,8 @@ def take_over(segmenter: Segmenter, plan: ModelPlan, names: Sequence[str], path:
     if not whole:
         return TransferSummary(str(path), whole, (), wanted)
     random = tuple(name for name in wanted if name not in kept)
-    return TransferSummary(str(path), whole, kept, random, tuple(dict.fromkeys(lacking)))
+    left = tuple(group.name for group in card.channels if group.name not in {*_CLASSES, *kept, *random})
+    return TransferSummary(str(path), whole, kept, random, tuple(dict.fromkeys(lacking)), left)
 
 
 def check_channels(card: bundle.Card, channels: int, source: str) -> None:
