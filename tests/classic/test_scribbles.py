@@ -63,7 +63,10 @@ def test_three_labels(method: str) -> None:
         ({"scribble": np.zeros((4, 4), int)}, "the scribble holds nothing: draw at least two labels"),
         ({"scribble": np.eye(4, dtype=int)}, "the scribble holds only label 1: draw at least two labels"),
         ({"scribble": np.eye(3, dtype=int)}, r"the scribble has shape \(3, 3\), but the image has 4x4 pixels"),
-        ({"scribble": -np.eye(4, dtype=int)}, "holds the value -1, but no label is negative: use 0 where nothing is drawn"),
+        (
+            {"scribble": -np.eye(4, dtype=int)},
+            "holds the value -1, but no label is negative: use 0 where nothing is drawn",
+        ),
         ({"scribble": np.eye(4)}, "an array of float64, but labels are whole numbers: give integers, such as"),
         ({"scribble": np.diag([1, 2, 3, 0]), "method": "grabcut"}, "has 3 labels, but grabcut separates two"),
         ({"image": np.zeros((0, 4))}, "is not an image"),

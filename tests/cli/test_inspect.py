@@ -8,6 +8,7 @@ import pytest
 
 from maskwright.cli.inspect import SHOWN_OF_A_KIND
 from maskwright.cli.main import run
+from maskwright.core.fingerprint import EdgeStats, Spread
 from maskwright.core.plan import SplitPlan
 from maskwright.core.records import Fault
 from maskwright.data.formats import ReadOptions
@@ -43,6 +44,25 @@ def test_regions_of_a_class_are_not_shown_beside_annotated_objects(
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["Sky", "16", "%", "76000", "2", "1", "0", "-", "-", "-"] in lines
     assert ["Bicyclist", "0", "%", "0", "0", "0", "0", "7", "-", "-"] in lines
+
+
+@pytest.mark.parametrize(
+    ("soft", "words"),
+    [
+        (0, "people per image: 2 (1 to 5), 1.5 % of the pixels each; 80 % of a person's edges are near another's"),
+        (1, "near another's; 1 picture of shares counted as one person each"),
+        (3, "edges pictures of shares in 3 images: at least half of the people marked 1.5 % of the pixels"),
+    ],
+)
+def test_people_who_drew_edges_are_told_from_pictures_of_shares(
+    soft: int, words: str, stand_in, fingerprint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edges = EdgeStats(3, Spread(1, 1, 2, 4, 5), 0.015, 0.8, soft)
+    stand_in("maskwright.workflows.inspect", inspect=lambda *args: fingerprint(edges=edges))
+    assert run(["inspect", "data"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert words in out
+    assert ("of shares" in out) == (soft > 0)
 
 
 def test_what_is_left_out_is_counted(stand_in, fingerprint, capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,12 +126,19 @@ def test_data_without_any_edge_ask_for_edges_not_objects(tmp_path: Path) -> None
     assert fault.cure == "draw the edges of some images"
 
 
-@pytest.mark.parametrize("names", [("edges/a_1.png", "edges/a_2.png"), ("edges/anna/a.png", "edges/ben/a.png")])
-def test_a_picture_for_each_person(tmp_path: Path, names: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("names", "folders"),
+    [
+        (("edges/a_1.png", "edges/a_2.png"), "edges/: pictures of"),
+        (("edges/anna/a.png", "edges/ben/a.png"), "edges/anna/ and edges/ben/: pictures of"),
+    ],
+)
+def test_a_picture_for_each_person(tmp_path: Path, names: tuple[str, str], folders: str) -> None:
     save_image(tmp_path / "images/a.jpg")
     for column, name in zip((1, 6), names, strict=True):
         save(tmp_path / name, line(column).astype(np.uint8) * 255)
-    _, people, shares = only(tmp_path)
+    dataset, people, shares = only(tmp_path)
+    assert dataset.layout.startswith(folders)
     assert [np.flatnonzero(drawn[0]).tolist() for drawn in people] == [[1], [6]]
     assert shares[0].tolist() == [0, 0.5, 0, 0, 0, 0, 0.5, 0]
 
@@ -144,6 +151,12 @@ def test_grey_values_are_shares_of_people(tmp_path: Path) -> None:
     _, people, shares = only(tmp_path)
     assert shares[0].tolist() == pytest.approx([0, 0, 0.2, 0, 0.8, 0, 1, 0])
     assert np.flatnonzero(people[0][0]).tolist() == [4, 6]
+    save_image(tmp_path / "images/b.jpg")
+    save(tmp_path / "edges/b.png", line(4).astype(np.uint8))
+    found = inspect(tmp_path).edges
+    assert found is not None
+    assert (found.images, found.people.high, found.soft) == (2, 1, 1)
+    assert found.share == pytest.approx((2 / 8 + 1 / 8) / 2)
 
 
 PICTURES = {

@@ -142,9 +142,13 @@ def _objects(stats: ObjectStats) -> list[tuple[str, str]]:
 
 
 def _edges(stats: EdgeStats) -> tuple[str, str]:
+    soft = f"pictures of shares in {plural(stats.soft, 'image')}: at least half of the people marked"
+    if stats.soft == stats.images:
+        return "edges", f"{soft} {percent(stats.share)} of the pixels"
     people = f"people per image: {number(stats.people.median)} ({_range(stats.people)})"
     agree = "" if stats.agreement is None else f"; {percent(stats.agreement)} of a person's edges are near another's"
-    return "edges", f"{people}, {percent(stats.share)} of the pixels each{agree}"
+    shares = f"; {plural(stats.soft, 'picture')} of shares counted as one person each" if stats.soft else ""
+    return "edges", f"{people}, {percent(stats.share)} of the pixels each{agree}{shares}"
 
 
 def _images(fingerprint: Fingerprint) -> str:

@@ -102,12 +102,15 @@ class EdgeStats:
         share: of the pixels that a person marked, the mean over people and images.
         agreement: share of a person's edge pixels near those of another, the mean over pairs of people and images; None
             where only one person drew each image.
+        soft: number of images whose picture holds shares of people; each counts as one person, who marked what half of
+            them did.
     """
 
     images: int
     people: Spread
     share: float
     agreement: float | None
+    soft: int = 0
 
 
 @dataclass(frozen=True)

@@ -28,15 +28,17 @@ class ImageEdges(NamedTuple):
         share: of the pixels that a person marked, the mean over people.
         agreement: share of a person's edge pixels near those of another, the mean over pairs of people; None where
             nothing can be compared.
+        soft: whether the one map is what half of the people marked, of a picture of shares.
     """
 
     people: int
     share: float
     agreement: float | None
+    soft: bool = False
 
 
-def measured(maps: Sequence[NDArray[np.bool_]]) -> ImageEdges:
-    """Measure maps (H, W), one a person."""
+def measured(maps: Sequence[NDArray[np.bool_]], *, soft: bool = False) -> ImageEdges:
+    """Measure maps (H, W), one a person, or a single one of a picture of shares."""
     size = maps[0].shape
     reach = int(NEAR * hypot(*size))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
@@ -48,7 +50,7 @@ def measured(maps: Sequence[NDArray[np.bool_]]) -> ImageEdges:
         if other != place and drawn.any()
     ]
     share = float(np.mean([drawn.mean() for drawn in maps]))
-    return ImageEdges(len(maps), share, float(np.mean(found)) if found else None)
+    return ImageEdges(len(maps), share, float(np.mean(found)) if found else None, soft)
 
 
 class EdgeMeter:
@@ -71,4 +73,5 @@ class EdgeMeter:
             people=spread([entry.people for entry in self._images]),
             share=float(np.mean([entry.share for entry in self._images])),
             agreement=float(np.mean(known)) if known else None,
+            soft=sum(entry.soft for entry in self._images),
         )

@@ -44,11 +44,13 @@ class DrawnEdges:
         people: a map (H, W) for each person, at least one.
         shares: float32 (H, W), the share of people who drew an edge; see `ops.edge_truth.agreed`.
         unknown: (H, W), pixels of which nothing is known; None for none.
+        soft: one picture holds the shares, and `people` is a single map of what half of them marked.
     """
 
     people: Sequence[NDArray[np.bool_]]
     shares: NDArray[np.float32]
     unknown: NDArray[np.bool_] | None = None
+    soft: bool = False
 
 
 def read_drawn(annotation: EdgeFiles, record: Record, size: tuple[int, int]) -> DrawnEdges:
@@ -69,8 +71,8 @@ def read_drawn(annotation: EdgeFiles, record: Record, size: tuple[int, int]) -> 
     for file, share in zip(annotation.files, shares, strict=True):
         _check_size(file, share.shape, record, size)
     people = [_lines(share >= MAJORITY) for share in shares]
-    soft = len(shares) == 1 and ((shares[0] > 0) & (shares[0] < 1)).any()
-    return DrawnEdges(people, shares[0] if soft else agreed(people))
+    soft = len(shares) == 1 and bool(((shares[0] > 0) & (shares[0] < 1)).any())
+    return DrawnEdges(people, shares[0] if soft else agreed(people), soft=soft)
 
 
 def edges_of_masks(labels: NDArray[np.uint8], objects: Sequence[Instance], between: Between) -> DrawnEdges:

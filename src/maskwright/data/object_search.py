@@ -50,8 +50,10 @@ def search(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> Found:
     found, instances = [], None
     annotation = record.objects or record.annotation
     if isinstance(record.annotation, EdgeFiles | MaskEdges):
-        drawn = isinstance(record.annotation, EdgeFiles)
-        edges = edge_statistics.measured(read_edges(dataset, record, size).people) if drawn else None
+        edges = None
+        if isinstance(record.annotation, EdgeFiles):
+            drawn = read_edges(dataset, record, size)
+            edges = edge_statistics.measured(drawn.people, soft=drawn.soft)
         return Found(regions(part), part.size / label.size, edges=edges)
     if annotation is not None and record.tells_objects:
         found = list(read_objects(dataset, record, size))

@@ -144,7 +144,7 @@ def _masks(root: Path) -> dict[Path, list[Path]]:
 
 
 def _words(root: Path, found: dict[Path, list[Path]]) -> str:
-    folders = sorted({folder_name(root, _read(files)[0].parent) for files in found.values()})
+    folders = sorted({folder_name(root, path.parent) for files in found.values() for path in _read(files)})
     kind = "MATLAB files" if _read(next(iter(found.values())))[0].suffix.lower() == SUFFIX else "pictures"
     few = listing(folders) if len(folders) <= 3 else f"{folders[0]} and {len(folders) - 1} more folders"
     return f"{few}: {kind} of drawn edges for {plural(len(found), 'image')}"
