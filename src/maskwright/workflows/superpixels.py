@@ -68,8 +68,8 @@ class SuperpixelRequest:
         divided(np.zeros((1, 1), np.uint8), self.method, compactness=self.compactness, count=1)
         if self.merge is not None and not 1 <= self.merge <= self.count:
             raise MaskwrightError(
-                f"merge is {self.merge}, but {plural(self.count, 'superpixel')} can merge to 1 to {self.count} regions: "
-                "choose another `merge`, or a larger `count`",
+                f"merge is {self.merge}, but {plural(self.count, 'superpixel')} can merge to 1 to {self.count} "
+                "regions: choose another `merge`, or a larger `count`",
                 "merge",
             )
         if not 0 <= self.ignore <= 255:
