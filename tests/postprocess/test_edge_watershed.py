@@ -98,6 +98,20 @@ def test_it_finds_the_doubt_that_sharpens_the_mask() -> None:
     np.testing.assert_array_equal(result[2], maps[2])
 
 
+def test_it_finds_the_doubt_of_a_network_that_is_never_sure_of_a_class() -> None:
+    """Up to a doubt of 0.3 no pixel of the square is sure, all become background, and small steps change nothing."""
+    samples = []
+    for seed in range(2):
+        sure = sample(seed)
+        maps = sure.maps.copy()
+        maps[1] = np.minimum(maps[1], 0.68)
+        maps[0] = 1 - maps[1]
+        samples.append(sure._replace(maps=maps))
+    found = EdgeWatershed.fit(samples, EdgeWatershedPlan(), None)
+    assert found.settings.doubt > 0.3
+    assert found.helps
+
+
 def test_what_is_flooded_is_as_sure_as_what_floods_it() -> None:
     """A row of three classes: the second pixel is flooded from the left, the fourth from the right, over no edge."""
     maps = np.array(

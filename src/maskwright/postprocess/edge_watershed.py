@@ -17,6 +17,7 @@ from maskwright.core.channels import CLASS_GROUP, EDGE_GROUP, edges_beside
 from maskwright.core.plan import EdgeWatershedPlan
 from maskwright.metrics.judge import most_likely
 from maskwright.postprocess.of_classes import OfClasses
+from maskwright.postprocess.search import search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,10 +25,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.channels import Channels
+    from maskwright.core.plan import Section
+    from maskwright.postprocess.base import Sample
+    from maskwright.postprocess.search import Fit
 
 WHOLE = 1 << 22  # pixels: the flood holds about 100 bytes for each
 VALUES = 1 << 26  # of all maps of a piece: 256 MB
 REACH = 64.0  # pixels: doubt seldom extends further
+STARTS = (0.15, 0.4)
+"""Doubts that a fit tries too before it searches: with small ones, a network that was trained briefly has no sure pixel
+of some class, and small steps change nothing."""
 
 
 class EdgeWatershed(OfClasses):
@@ -53,6 +60,11 @@ class EdgeWatershed(OfClasses):
     def most_pixels(self, maps: int, channels: int) -> int:  # noqa: ARG002
         """Return the pixels of a piece."""
         return min(WHOLE, VALUES // maps)
+
+    @classmethod
+    def fit(cls, samples: Sequence[Sample], start: Section, deadline: float | None) -> Fit:
+        """Search the doubt by IoU and boundary IoU, from the best of `start` and `STARTS`."""
+        return search(cls, samples, start, deadline, [EdgeWatershedPlan(doubt=doubt) for doubt in STARTS])
 
     def apply(self, maps: NDArray[np.float32], _image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Let the classes grow to the edges; the image is not looked at."""

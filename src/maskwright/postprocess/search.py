@@ -101,7 +101,13 @@ def describe(settings: Section) -> str:
     return ", ".join(f"{name} {value:g}" for name, value in settings.model_dump().items())
 
 
-def search(method: type[Postprocessor], samples: Sequence[Sample], start: Any, deadline: float | None = None) -> Fit:
+def search(
+    method: type[Postprocessor],
+    samples: Sequence[Sample],
+    start: Any,
+    deadline: float | None = None,
+    others: Sequence[Any] = (),
+) -> Fit:
     """Search the settings of a postprocessor.
 
     Args:
@@ -110,17 +116,20 @@ def search(method: type[Postprocessor], samples: Sequence[Sample], start: Any, d
         start: where to begin.
         deadline: in seconds of `time.monotonic()`; None for no limit. Nothing starts that would probably end after it,
             except the starting point on the first sample. Samples that the starting point has no time for are left out.
+        others: settings to begin with if they are better than `start`.
     """
     began = time.monotonic()
     refined = _refined(method(start), samples, None if deadline is None else began + START_SHARE * (deadline - began))
     samples = samples[: len(refined)]
     without = _quality([most_likely(sample.maps[: sample.classes]) for sample in samples], samples)
     known = {_key(method, start): _quality(refined, samples)}
-    best = start
+    best, state = start, (method, known, samples, deadline, began)
+    for other in others:
+        best = other if _beats(other, best, state) else best
     for factor in FACTORS:
         for axis in method.limits:
             for direction in (factor, 1 / factor):
-                best, improved = _along(axis, direction, best, (method, known, samples, deadline, began))
+                best, improved = _along(axis, direction, best, state)
                 if improved:
                     break
     return Fit(method, best, without, known[_key(method, best)], len(samples), len(known))
@@ -131,23 +140,28 @@ _Search = tuple["type[Postprocessor]", dict[tuple[float, ...], Quality], "Sequen
 
 def _along(axis: str, factor: float, best: Any, state: _Search) -> tuple[Any, bool]:
     """Step along one axis as long as it helps and time allows."""
-    method, known, samples, deadline, began = state
     improved = False
     while True:
-        value = float(np.clip(getattr(best, axis) * factor, *method.limits[axis]))
+        value = float(np.clip(getattr(best, axis) * factor, *state[0].limits[axis]))
         tried = best.model_copy(update={axis: float(f"{value:.4g}")})
-        key = _key(method, tried)
-        if key not in known:
-            now = time.monotonic()
-            if deadline is not None and now + (now - began) / len(known) > deadline:
-                return best, improved
-            quality = _with(method(tried), samples, deadline)
-            if quality is None:
-                return best, improved
-            known[key] = quality
-        if known[key].value <= known[_key(method, best)].value:
+        if not _beats(tried, best, state):
             return best, improved
         best, improved = tried, True
+
+
+def _beats(tried: Any, best: Any, state: _Search) -> bool:
+    """Whether settings are better than the best so far; not if time does not allow to try them."""
+    method, known, samples, deadline, began = state
+    key = _key(method, tried)
+    if key not in known:
+        now = time.monotonic()
+        if deadline is not None and now + (now - began) / len(known) > deadline:
+            return False
+        quality = _with(method(tried), samples, deadline)
+        if quality is None:
+            return False
+        known[key] = quality
+    return known[key].value > known[_key(method, best)].value
 
 
 def _key(method: type[Postprocessor], settings: Any) -> tuple[float, ...]:
