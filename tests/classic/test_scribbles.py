@@ -67,7 +67,7 @@ def test_three_labels(method: str) -> None:
             {"scribble": -np.eye(4, dtype=int)},
             "holds the value -1, but no label is negative: use 0 where nothing is drawn",
         ),
-        ({"scribble": np.eye(4)}, "an array of float64, but labels are whole numbers: give integers, such as"),
+        ({"scribble": np.eye(4)}, "an array of float64, but labels are whole numbers: convert it to integers"),
         ({"scribble": np.diag([1, 2, 3, 0]), "method": "grabcut"}, "has 3 labels, but grabcut separates two"),
         ({"image": np.zeros((0, 4))}, "is not an image"),
     ],

@@ -290,6 +290,15 @@ def test_the_network_suits_the_machine() -> None:
     assert values(decided) == {**own, "model.options.widths": [64, 128, 256, 512]}
 
 
+@pytest.mark.parametrize(
+    ("task", "images", "said"), [("semantic", 5, True), ("semantic", 6, False), ("instance", 5, False)]
+)
+def test_of_few_images_a_forest_is_named_too(task: str, images: int, said: bool) -> None:
+    decided = rules_learning.architecture(replace(facts(), train_images=images), plan(task=task))
+    assert decided[0].value == "swiftnet"
+    assert ("a forest (`model.name=forest`) is grown in about a minute" in decided[0].reason) == said
+
+
 @pytest.mark.parametrize(("name", "backbone"), [("fcn8s", None), ("deeplabv3plus", None), ("unet", "vgg16")])
 def test_only_the_compact_backbone_is_made_wider_or_narrower(name: str, backbone: str | None) -> None:
     chosen = plan(model=ModelPlan(name=name, backbone=backbone))

@@ -61,8 +61,8 @@ def _labels_of(scribble: NDArray[Any], size: tuple[int, ...]) -> NDArray[np.int6
         )
     if scribble.dtype.kind not in "iu":
         raise MaskwrightError(
-            f"the scribble is an array of {scribble.dtype}, but labels are whole numbers: give integers, such as "
-            "`scribble.astype(int)`, 0 where nothing is drawn and 1, 2, ... for labels"
+            f"the scribble is an array of {scribble.dtype}, but labels are whole numbers: convert it to integers, 0 "
+            "where nothing is drawn and 1, 2, ... for labels"
         )
     if scribble.min() < 0:
         raise MaskwrightError(
