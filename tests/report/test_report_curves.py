@@ -10,7 +10,7 @@ from tests.report.report_samples import make_history
 
 from maskwright.metrics.label_metrics import LABEL_METRICS
 from maskwright.metrics.scores import Metric
-from maskwright.report.curves import column, curves, smoothed, thinned
+from maskwright.report.curves import clipped, column, curves, smoothed, thinned
 
 IOU = LABEL_METRICS[0]
 
@@ -82,3 +82,24 @@ def test_of_a_metric_that_falls_the_least_value_is_the_best() -> None:
     assert chart.title == "Validation Mean absolute error"
     assert chart.note == "Best: 2.5 px at step 20 (ring). This model was kept."
     assert "%" not in chart.svg
+
+
+def test_the_gradient_norm_has_a_chart_where_it_is_recorded() -> None:
+    rows = [{**row, "gradient": 0.5, "gradient_max": 2.0, "clipped": 0.25} for row in make_history(10)]
+    rows[6] |= {"gradient": 3.0, "gradient_max": 8.0}
+    chart = curves(rows, IOU)[-1]
+    assert chart.title == "Gradient norm"
+    assert chart.note == (
+        "Before clipping: mean of the steps and largest one (faint). Usually 0.5, at most 8. Clipped: 25% of the steps."
+    )
+    assert chart.svg.count("<polyline") == 2
+    free = [{name: value for name, value in row.items() if name != "clipped"} for row in rows]
+    assert curves(free, IOU)[-1].note.endswith("at most 8.")
+
+
+def test_the_share_of_clipped_steps_by_hand() -> None:
+    """Half of 10 steps, all of 2, none known of 8: 7 of 12."""
+    rows = [{"step": 10, "clipped": 0.5}, {"step": 12, "clipped": 1.0}, {"step": 20, "clipped": None}]
+    assert clipped(rows) == 7 / 12
+    assert clipped(rows[2:]) is None
+    assert clipped([{"step": 3, "loss": 1.0}]) is None

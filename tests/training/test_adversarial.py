@@ -16,6 +16,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import AdversarialPlan, Plan
 from maskwright.training import adversarial, checkpoint
 from maskwright.training.adversarial import AdversarialObjective, probabilities, softened, verdict_loss
+from maskwright.training.loggers import COLUMNS
 from maskwright.training.processes import alone
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def test_without_weight_there_is_no_discriminator_and_nothing_else_changes(bench
         trainers.append(trainer)
     without, still, opposing = trainers
     assert [type(objective).__name__ for objective in without.step.objectives] == ["Supervised"]
-    assert list(without.history[0]) == ["step", "seconds", "loss", "lr", "val_iou"]
+    assert list(without.history[0]) == [*COLUMNS, "gradient", "gradient_max", "clipped", "val_iou"]
     assert same(weights(without), weights(still))
     assert not same(weights(without), weights(opposing))
 
@@ -217,7 +218,7 @@ def test_both_losses_reach_history_and_loggers(bench: Bench) -> None:
     trainer.fit()
     with (bench.run / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0])[5:] == ["adversarial_loss", "discriminator_loss"]
+    assert list(rows[0])[8:] == ["adversarial_loss", "discriminator_loss"]
     assert float(rows[0]["adversarial_loss"]) == pytest.approx(LN2, abs=0.4)
     assert float(rows[0]["discriminator_loss"]) == pytest.approx(2 * LN2, abs=0.6)
     assert all(float(row["discriminator_loss"]) > 0 for row in rows)

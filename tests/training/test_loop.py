@@ -18,6 +18,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.events import Note, Progress, Saved
 from maskwright.metrics.scores import Metric
 from maskwright.training import checkpoint
+from maskwright.training.loggers import COLUMNS
 from maskwright.training.optimizers import OPTIMIZERS
 from maskwright.training.schedule import Marks
 from maskwright.training.step import TrainingStep
@@ -203,7 +204,7 @@ def test_of_a_metric_that_should_be_low_the_lowest_is_the_best(bench: Bench) -> 
     assert (best.score, best.step, best.stale) == (0.5, 3, 2)
     assert [row["val_rmse"] for row in trainer.history] == [0.7, 0.5, 0.5, 0.6]
     with (bench.run / "history.csv").open(newline="") as file:
-        assert next(csv.reader(file)) == ["step", "seconds", "loss", "lr", "val_rmse"]
+        assert next(csv.reader(file)) == [*COLUMNS, "gradient", "gradient_max", "clipped", "val_rmse"]
     assert [event.score for event in bench.events if isinstance(event, Progress)] == [0.7, 0.5, 0.5, 0.5]
 
 

@@ -168,3 +168,16 @@ def test_a_gradient_beyond_the_limit_is_clipped_and_a_smaller_one_left() -> None
     free = length(0.0)
     assert length(free / 4) == pytest.approx(free / 4, rel=1e-3)
     assert length(free * 4) == pytest.approx(free, rel=1e-5)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-3, 1e3])
+def test_the_norm_of_the_gradient_is_kept_as_it_was_before_clipping(clip: float) -> None:
+    step = step_of(plan_of(clip=clip))
+    step.begin(0, 0.0, 0.1)
+    gradients = torch.autograd.grad(step.loss(*batch_of(0)), list(step.segmenter.parameters()))
+    expected = float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
+    step(batch_of(0), 0, 0.0, 0.1)
+    row = step.norms.row()
+    assert row["gradient"] == row["gradient_max"] == pytest.approx(expected, rel=1e-5)
+    assert row.get("clipped") == {0.0: None, 1e-3: 1.0, 1e3: 0.0}[clip]
+    assert ("clipped" in row) is (clip > 0)

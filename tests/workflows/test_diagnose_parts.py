@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from maskwright.core.answers import Figure
+from maskwright.core.plan import Plan
 from maskwright.metrics.scores import Metric
 from maskwright.workflows.diagnose_parts import robustness
+from maskwright.workflows.diagnose_parts.learning import gradients
 from maskwright.workflows.diagnose_parts.short_runs import LEAST_STEPS, Setup, too_short
 
 
@@ -35,3 +37,40 @@ def test_an_undefined_score_of_corrupted_images_is_left_out() -> None:
         (robustness.CORRUPTIONS["blur"].words, "25.0%"),
     ]
     assert "undefined" in answered({("fog", 1): None}).verdict
+
+
+def told(history: list[dict[str, float | None]], clip: float) -> Any:
+    plan = Plan()
+    plan.optim.clip = clip
+    dataset = SimpleNamespace(root=Path("data"))
+    return gradients(cast("Any", SimpleNamespace(plan=plan, history=history, dataset=dataset)))
+
+
+def rows(**numbers: float) -> list[dict[str, float | None]]:
+    return [{"step": step, "loss": 1.0, **numbers} for step in (1, 2)]
+
+
+def test_clipping_that_never_acted_was_not_needed() -> None:
+    answer = told(rows(gradient=0.5, gradient_max=0.9, clipped=0.0), clip=1.0)
+    assert answer.verdict.endswith(
+        "The norm of its gradient was 0.5 as a rule and 0.9 at most: no step was clipped, so the training would have "
+        "been the same without clipping."
+    )
+    assert (answer.level, answer.cures) == ("good", ())
+    (plot,) = answer.plots
+    assert plot.lines == {"mean": ((1, 0.5), (2, 0.5)), "largest": ((1, 0.9), (2, 0.9))}
+
+
+def test_clipping_that_acted_is_left_to_a_training_without_it() -> None:
+    answer = told(rows(gradient=1.5, gradient_max=2.0, clipped=0.25), clip=1.0)
+    assert "25.0% of the steps were clipped. Only a training without" in answer.verdict
+    assert (answer.level, len(answer.cures)) == ("note", 1)
+
+
+def test_norms_without_clipping_and_clipping_without_norms() -> None:
+    free = told(rows(gradient=1.5, gradient_max=2.0), clip=0.0)
+    assert free.verdict.endswith("was 1.5 as a rule and 2 at most.")
+    assert (free.level, free.cures) == ("note", ())
+    older = told(rows(), clip=1.0)
+    assert "holds no norms of gradients" in older.verdict
+    assert (older.level, older.plots, len(older.cures)) == ("open", (), 1)

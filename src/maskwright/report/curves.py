@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING
 
 from maskwright.core.text import compact, finite, percent
@@ -43,7 +44,7 @@ class Curve:
 
 
 def curves(history: Sequence[Mapping[str, float | None]], metric: Metric) -> list[Curve]:
-    """Draw training loss, validation score, learning rate and further losses, as far as the history holds them.
+    """Draw loss, validation score, learning rate, gradients and further losses, as far as the history holds them.
 
     Args:
         history: rows of `history.csv`.
@@ -53,6 +54,7 @@ def curves(history: Sequence[Mapping[str, float | None]], metric: Metric) -> lis
         _loss(column(history, "loss")),
         _score(column(history, f"val_{metric.key}"), metric),
         _rate(column(history, "lr")),
+        _gradient(column(history, "gradient"), column(history, "gradient_max"), clipped(history)),
         *(_loss(column(history, key), title, note) for key, (title, note) in FURTHER.items()),
     ]
     return [entry for entry in built if entry is not None]
@@ -67,6 +69,22 @@ def column(history: Sequence[Mapping[str, float | None]], key: str) -> list[Poin
         if value is not None and step is not None:
             found.append((step, value))
     return found
+
+
+def clipped(history: Sequence[Mapping[str, float | None]]) -> float | None:
+    """Return the share of the steps whose gradient was clipped; None where the history does not say.
+
+    A row counts by the steps since the row before it.
+    """
+    done, steps, total = 0.0, 0.0, 0.0
+    for row in history:
+        step, share = finite(row.get("step")), finite(row.get("clipped"))
+        if step is None:
+            continue
+        if share is not None:
+            total, steps = total + share * (step - done), steps + step - done
+        done = step
+    return total / steps if steps else None
 
 
 def smoothed(values: Sequence[float], reach: int) -> list[float]:
@@ -99,10 +117,7 @@ def _loss(points: list[Point], name: str = "Training loss", note: str = "") -> C
     smooth = smoothed([y for _, y in points], round(len(points) * SMOOTHING))
     line = thinned([(x, y) for (x, _), y in zip(points, smooth, strict=True)])
     raw = thinned(points)
-    heights = sorted(y for _, y in raw + line)
-    # A few outliers would flatten everything else: they are drawn at the upper edge.
-    usual = heights[int(len(heights) * 0.98)]
-    y_axis = Axis(min(0.0, heights[0]), min(heights[-1], WILD * abs(usual)), _plain)
+    y_axis = _without_outliers([y for _, y in raw + line])
     title = f"{name} over {compact(points[-1][0])} steps, from {smooth[0]:.2f} to {smooth[-1]:.2f}"
     svg = line_chart(title, [Series(tuple(raw), "faint"), Series(tuple(line))], _steps(points), y_axis)
     return Curve(name, f"Raw (faint) and smoothed. Final value {smooth[-1]:.3g}. {note}".rstrip(), svg)
@@ -130,6 +145,26 @@ def _rate(points: list[Point]) -> Curve | None:
     title = f"Learning rate over {compact(points[-1][0])} steps, at most {highest:g}"
     svg = line_chart(title, [line], _steps(points), Axis(0, highest, _plain))
     return Curve("Learning rate", f"Peak {highest:.3g}.", svg)
+
+
+def _gradient(means: list[Point], largest: list[Point], share: float | None) -> Curve | None:
+    if len(means) < 2:
+        return None
+    usual, most = median(y for _, y in means), max(y for _, y in largest)
+    lines = [Series(tuple(thinned(largest)), "faint"), Series(tuple(thinned(means)))]
+    title = f"Gradient norm over {compact(means[-1][0])} steps, usually {usual:.3g}, at most {most:.3g}"
+    svg = line_chart(title, lines, _steps(means), _without_outliers([y for _, y in means + largest]))
+    note = f"Before clipping: mean of the steps and largest one (faint). Usually {usual:.3g}, at most {most:.3g}."
+    if share is not None:
+        note += f" Clipped: {percent(share, 0)} of the steps."
+    return Curve("Gradient norm", note, svg)
+
+
+def _without_outliers(values: list[float]) -> Axis:
+    """Return an axis for all but a few outliers, which would flatten everything else: they are drawn at its end."""
+    heights = sorted(values)
+    usual = heights[int(len(heights) * 0.98)]
+    return Axis(min(0.0, heights[0]), min(heights[-1], WILD * abs(usual)), _plain)
 
 
 def _steps(points: list[Point]) -> Axis:

@@ -171,6 +171,7 @@ class Trainer:
             "seconds": round(self.schedule.spent_seconds, 2),
             "loss": loss,
             "lr": self.step.optimizer.param_groups[0]["lr"],
+            **self.step.norms.row(),
             f"val_{self.inputs.metric.key}": score,
         }
         for objective in self.step.objectives:
@@ -231,6 +232,7 @@ class Trainer:
             "best": {"score": self.best.score, "step": self.best.step, "stale": self.best.stale},
             "marks": self._marks.next,
             "loss": self._finite_loss(),
+            "norms": self.step.norms.save(),
             "history": self.history,
             "threads": torch.get_num_threads(),
             "precision": self.inputs.fabric.strategy.precision.state_dict(),
@@ -268,6 +270,8 @@ class Trainer:
         self._estimates.passed(self.schedule.progress)
         loss = point.state["loss"]
         self._loss = None if loss is None else torch.tensor(loss, device=self.inputs.fabric.device)
+        # A checkpoint of an earlier version has no norms: the next row is of the steps from here on.
+        self.step.norms.restore(point.state.get("norms", []), self.inputs.fabric.device)
         self.history = point.state["history"]
         for logger in self.inputs.loggers:
             logger.resumed(self.schedule.step)

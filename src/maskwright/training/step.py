@@ -12,6 +12,7 @@ import torch
 from maskwright.core.seeds import generator
 from maskwright.models.freezing import Freezer
 from maskwright.training import objectives, optimizers
+from maskwright.training.norms import GradientNorms
 from maskwright.training.objective import Objective, supervised
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class TrainingStep:
     Attributes:
         objectives: the supervised loss first.
         layout: memory format of weights and images.
+        norms: of the gradients, for the history.
     """
 
     def __init__(self, segmenter: Segmenter, plan: Plan, loss: nn.Module, fabric: Fabric) -> None:
@@ -49,6 +51,7 @@ class TrainingStep:
         self._freezer.at(0)
         self.model, self.optimizer = fabric.setup(network, optimizer)
         self._supervised = supervised(loss, segmenter.groups, plan)
+        self.norms = GradientNorms(plan.optim.clip)
         self.objectives: list[Objective] = [self._supervised, *objectives.create(segmenter, plan, fabric)]
 
     def __call__(self, batch: Batch, step: int, progress: float, rate: float) -> Tensor:
@@ -105,10 +108,12 @@ class TrainingStep:
         return first
 
     def update(self) -> None:
-        """Clip the gradients and update the weights."""
-        if self.plan.optim.clip:
-            self.fabric.clip_gradients(
-                self.model, self.optimizer, max_norm=self.plan.optim.clip, error_if_nonfinite=False
-            )
+        """Clip the gradients, keep their norm and update the weights."""
+        # Without clipping an infinite limit leaves every gradient as it is, and still says how long it is.
+        norm = self.fabric.clip_gradients(
+            self.model, self.optimizer, max_norm=self.plan.optim.clip or float("inf"), error_if_nonfinite=False
+        )
+        assert norm is not None
+        self.norms.add(norm)
         self.optimizer.step()
         self.optimizer.zero_grad()

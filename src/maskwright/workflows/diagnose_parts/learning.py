@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import TYPE_CHECKING
 
-from maskwright.core.answers import Answer, Cure, Figure, Grid
-from maskwright.core.text import plural
+from maskwright.core.answers import Answer, Cure, Figure, Grid, Plot
+from maskwright.core.text import percent, plural
 from maskwright.diagnosis import fitting
+from maskwright.report.curves import clipped, column
 
 if TYPE_CHECKING:
     from maskwright.core.plan import Plan
@@ -16,7 +18,7 @@ NO_RUN = "Not measured: this model comes without the plan of its training. Give 
 
 
 def gradients(study: Study) -> Answer:
-    """Say what the plan chose about gradients, and whether the loss jumped."""
+    """Say what the plan chose about gradients, how long they were, and whether the loss jumped."""
     question = "Are clipping, accumulation or checkpointing of gradients needed?"
     plan = study.plan
     if plan is None:
@@ -30,21 +32,52 @@ def gradients(study: Study) -> Answer:
     keys = ("optim.clip", "optim.accumulate", "train.gradient_checkpointing", "sampling.batch")
     rows = tuple((key, _value(plan, key), plan.reasons.get(key, "default")) for key in keys)
     calm = f"the loss of {plural(len(losses), 'recorded step')} {_jumped(jumps)}" if losses else "no loss is recorded"
-    verdict = (
-        f"The run {clip}, {steps} and {kept}; {calm}. Norms of gradients are not recorded, so only a training without "
-        "clipping tells whether clipping was needed."
-    )
+    share = clipped(study.history)
+    norms, plots = _norms(study.history)
+    verdict = f"The run {clip}, {steps} and {kept}; {calm}. {_need(plan, share, norms)}"
     options = _same_time(study) | {"settings": ("optim.clip=0",)}
     why = "The same training without clipping: if its loss does not jump and its score is no lower, it was not needed."
+    figures = (Figure("jumps of the loss", float(jumps), unit="count"),) if losses else ()
     return Answer(
         "gradients",
         question,
         verdict,
-        "warning" if jumps else "open",
-        figures=(Figure("jumps of the loss", float(jumps), unit="count"),) if losses else (),
+        "warning" if jumps else "good" if share == 0 else "note" if norms else "open",
+        figures=(*figures, *norms, *(() if share is None else (Figure("steps that were clipped", share),))),
         grids=(Grid("What the plan chose", ("setting", "value", "reason"), rows),),
-        cures=(Cure(why, "train", (str(study.dataset.root),), options),) if plan.optim.clip else (),
-        method="A jump is a step after which the smoothed loss is higher by half, or not a number.",
+        plots=plots,
+        cures=(Cure(why, "train", (str(study.dataset.root),), options),) if plan.optim.clip and share != 0 else (),
+        method="A jump is a step after which the smoothed loss is higher by half, or not a number. The norm of the "
+        "gradient is that before clipping.",
+    )
+
+
+def _norms(history: list[dict[str, float | None]]) -> tuple[tuple[Figure, ...], tuple[Plot, ...]]:
+    """Return the usual and the largest norm of the gradient, and both over the steps; nothing where none is known."""
+    means, largest = column(history, "gradient"), column(history, "gradient_max")
+    if not means:
+        return (), ()
+    usual, most = median(norm for _, norm in means), max(norm for _, norm in largest)
+    figures = (Figure("usual norm of the gradient", usual, unit=""), Figure("largest norm", most, unit=""))
+    lines = {"mean": tuple(means), "largest": tuple(largest)}
+    return figures, (Plot("Norm of the gradient before clipping", "step", "norm", lines, percent=False),)
+
+
+def _need(plan: Plan, share: float | None, norms: tuple[Figure, ...]) -> str:
+    """Say whether clipping was needed, as far as the norms tell."""
+    if not norms:
+        return (
+            "This history holds no norms of gradients (an earlier version wrote it), so only a training without "
+            "clipping tells whether clipping was needed."
+        )
+    long = f"The norm of its gradient was {norms[0]} as a rule and {norms[1]} at most"
+    if not plan.optim.clip:
+        return f"{long}."
+    if share == 0:
+        return f"{long}: no step was clipped, so the training would have been the same without clipping."
+    return (
+        f"{long}; {percent(share or 0.0)} of the steps were clipped. Only a training without clipping tells whether "
+        "that was needed."
     )
 
 
