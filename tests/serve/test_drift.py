@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -133,3 +138,76 @@ def test_it_forgets_old_images(monkeypatch: pytest.MonkeyPatch) -> None:
         shares.append(drift.share)
     assert shares == [1.0, 0.0]
     assert drift.images == RECENT
+
+
+def test_threads_look_one_at_a_time_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten threads show 4,000 images; a look that fails, or a reader that counts in between, must not stop others."""
+    monkeypatch.setattr(drifting, "PAUSE", 0.0)
+    looking, most, ended, failed = [0], [0], [0], [0]
+
+    def look(_predictor: object, image: np.ndarray) -> np.ndarray:
+        looking[0] += 1
+        most[0] = max(most[0], looking[0])
+        time.sleep(0)  # another thread comes here if the lock does not hold
+        looking[0] -= 1
+        if image[0, 0, 0] == 1:
+            failed[0] += 1
+            raise ValueError("of other lengths")
+        ended[0] += 1
+        return np.full(2, 100.0 if image[0, 0, 0] == 2 else 0.0)
+
+    monkeypatch.setattr(drifting, "image_features", look)
+    drift = Drift(Reference.of(np.random.default_rng(0).normal(size=(30, 2)), [None] * 30))
+    seen: list[tuple[float, int]] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.append((drift.share, drift.images))
+            time.sleep(0)
+
+    def show(first: int) -> None:
+        for number in range(first, first + 400):
+            with contextlib.suppress(ValueError):
+                drift.look(None, np.full((4, 4, 3), number % 3, np.uint8))  # type: ignore[arg-type]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        reader = threading.Thread(target=read)
+        reader.start()
+        with ThreadPoolExecutor(10) as pool:
+            list(pool.map(show, range(10)))
+    finally:
+        done.set()
+        reader.join()
+        sys.setswitchinterval(interval)
+    assert most == [1], "one look at a time, however many requests there are"
+    assert failed[0] > 0
+    assert ended[0] > FEWEST
+    assert drift.images == min(ended[0], RECENT)
+    assert drift.share * drift.images == pytest.approx(round(drift.share * drift.images)), "a whole number of images"
+    assert all(images <= RECENT and (math.isnan(share) or 0 <= share <= 1) for share, images in seen)
+
+
+def test_requests_at_the_same_time_are_counted_exactly(known: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """48 requests over 8 connections: each is answered, and the gauge holds exactly the images that were looked at."""
+    monkeypatch.setattr(drifting, "PAUSE", 0.0)
+    kept: list[bool] = []
+    chances = Reference.chances
+
+    def watched(reference: Reference, distances: np.ndarray) -> np.ndarray:
+        found = chances(reference, distances)
+        kept.append(bool(found[0] <= drifting.UNLIKE))
+        return found
+
+    monkeypatch.setattr(Reference, "chances", watched)
+    with serving([str(known)]) as running, ThreadPoolExecutor(8) as pool:
+        bodies = [png(stripes(seed) if seed % 2 else picture(seed=seed)) for seed in range(48)]
+        answers = list(pool.map(running.predict, bodies))
+        for body in bodies[: FEWEST - 1]:  # under load an image may come while another is looked at, and is left out
+            running.predict(body)
+        share, images = gauges(running)
+        assert {answer.status for answer in answers} == {200}
+        assert FEWEST <= images == len(kept) <= len(bodies) + FEWEST - 1
+        assert share == pytest.approx(sum(kept) / len(kept))
