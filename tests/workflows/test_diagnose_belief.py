@@ -127,10 +127,11 @@ def test_a_risk_as_the_limit_and_none_without_a_rule(place: Path) -> None:
 
 def test_a_limit_says_what_has_no_risk(tmp_path: Path) -> None:
     images = (Predicted(tmp_path / "scan.tif", {}, {}), Predicted(tmp_path / "b.png", {}, {}, risk=0.4))
-    videos = (PredictedVideo(tmp_path / "clip.mp4", {}, 3, 0, 1.0),)
+    videos = (PredictedVideo(tmp_path / "clip.mp4", {}, 3, 0, 1.0, risks=((0, 0.2), (4, 0.9), (8, None))),)
     marked = _judged(PredictResult((), [], images, videos=videos), Reject.parse("0.3"), tmp_path)
-    assert marked.rejected == images[1:]
-    assert marked.notes[0].startswith("`reject` judged nothing of 2 of 3 sources: scans that are predicted by rows")
+    assert marked.rejected is not None
+    assert [(image.source.name, image.page) for image in marked.rejected] == [("clip.mp4", 4), ("b.png", None)]
+    assert marked.notes[0].startswith("`reject` judged nothing of 2 of 5 images, which have no risk")
     assert not _judged(PredictResult((), [], images[1:]), Reject.parse("0.3"), tmp_path).notes
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maskwright.cli.terminal import Terminal
     from maskwright.workflows.predict_parts.results import Predicted, PredictedVideo, PredictResult
 
-MOST_RISKY = 3
+MOST_RISKY, MOST_REJECTED = 3, 20
 
 
 def show_outcome(
@@ -36,7 +36,7 @@ def show_outcome(
     notes = [*said, *result.notes]
     document = {"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes}
     if result.videos:
-        document["videos"] = [asdict(video) for video in result.videos]
+        document["videos"] = [_plain_video(video, result) for video in result.videos]
     terminal.answer(document)
     for remark in result.notes:
         terminal.say(f"note: {remark}")
@@ -64,22 +64,42 @@ def _plain(image: Predicted, result: PredictResult) -> dict[str, Any]:
     return plain if result.rejected is None else plain | {"rejected": image in result.rejected}
 
 
+def _plain_video(video: PredictedVideo, result: PredictResult) -> dict[str, Any]:
+    """Return what the JSON document says about a video: of its frames, the numbers of those that are rejected."""
+    plain = asdict(video)
+    del plain["risks"]  # they are in its list of frames
+    if result.rejected is None:
+        return plain
+    return plain | {"rejected": sorted(each.page or 0 for each in result.rejected if each.source == video.source)}
+
+
 def _show_risks(terminal: Terminal, result: PredictResult) -> None:
-    """Show the images that are likeliest to be wrong: those rejected, or else the first few of several."""
-    risky = riskiest(result.images)[:MOST_RISKY] if result.rejected is None else list(result.rejected)
+    """Show the images that are likeliest to be wrong: the first that are rejected, or else the first few of several."""
     if result.rejected is None and len(result.images) <= MOST_RISKY:
         return
+    risky = riskiest(result.images)[:MOST_RISKY] if result.rejected is None else result.rejected[:MOST_REJECTED]
     if risky:
         from maskwright.cli.tables import Column, table
 
         title = "look at these first" if result.rejected is None else "rejected"
         columns = [
-            Column("image", [image.source.name for image in risky], kind="name"),
+            Column("image", [_named(image) for image in risky], kind="name"),
             Column("risk", [percent(image.risk or 0) for image in risky], rank=1),
         ]
         terminal.show(table(title, columns, terminal.width))
-    if result.rejected is not None:
-        terminal.show(f"{len(risky)} of {plural(len(result.images), 'image')} rejected: see risk.csv")
+    if result.rejected is None:
+        return
+    more = len(result.rejected) - len(risky)
+    if more:
+        terminal.show(f"and {more} more")
+    counts = [plural(len(result.images), "image")] if result.images or not result.videos else []
+    counts += [plural(sum(len(video.risks) for video in result.videos), "frame")] if result.videos else []
+    terminal.show(f"{len(result.rejected)} of {' and '.join(counts)} rejected: see risk.csv")
+
+
+def _named(image: Predicted) -> str:
+    """Return the name of an image, with the number of the page or frame."""
+    return image.source.name if image.page is None else f"{image.source.name}#{image.page}"
 
 
 def _described(video: PredictedVideo) -> str:

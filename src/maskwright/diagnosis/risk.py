@@ -58,6 +58,15 @@ class Promise:
         count = 1 if self._place is None else self._place.stop - self._place.start
         self.said, self.inside, self.total = (np.zeros(2 if count == 1 else count) for _ in range(3))
 
+    @property
+    def sums(self) -> NDArray[np.float64]:
+        """The three sums (3, K), which may be added up over parts of an image."""
+        return np.stack([self.said, self.inside, self.total])
+
+    @sums.setter
+    def sums(self, sums: NDArray[np.float64]) -> None:
+        self.said, self.inside, self.total = sums
+
     def add(self, block: Block) -> None:
         """Add a block; pixels without data do not count."""
         if self._place is not None:

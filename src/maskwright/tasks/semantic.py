@@ -72,10 +72,15 @@ class Semantic(Task):
         return adjusted(maps, decoding.get("offsets"), decoding.get("temperature", 1.0))
 
     def ranked(self, raw: Tensor, decoding: Decoding) -> Tensor | None:
-        """Add the class offsets to the raw values; a single class is compared with one half, and has none."""
+        """Add the class offsets to the raw values; a single class is compared with one half, and has none.
+
+        Who leaves a temperature in the decoding wants probabilities.
+        """
         offsets = decoding.get("offsets")
-        if len(raw) == 1 or offsets is None:
-            return None if len(raw) == 1 else raw
+        if len(raw) == 1 or "temperature" in decoding:
+            return None
+        if offsets is None:
+            return raw
         return raw.add_(torch.tensor(offsets, device=raw.device)[:, None, None])
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:

@@ -18,7 +18,7 @@ from maskwright.workflows.predict_parts.journal import Done, setup_of
 from maskwright.workflows.predict_parts.kinds import checked_kinds
 from maskwright.workflows.predict_parts.object_stores import Copies, local_copies
 from maskwright.workflows.predict_parts.rejection import NAME as TABLE
-from maskwright.workflows.predict_parts.rejection import rejected, write_table
+from maskwright.workflows.predict_parts.rejection import frames_of, rejected, write_table
 from maskwright.workflows.predict_parts.results import Failure, PredictResult
 from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.predict_parts.spread import Work, spread
@@ -131,7 +131,8 @@ def _predict(
         raise MaskwrightError("; ".join(reason for _, reason in missing) or "no image was given to predict")
     pictures, clips = apart([copies.with_origin(picture) for picture in found])
     check_options(request, clips, predictor.card)
-    writing = Writing(predictor, place.folder, kinds, request.scale, request.level)
+    judged = request.reject is not None
+    writing = Writing(predictor, place.folder, kinds, request.scale, request.level, judged=judged)
     files = [file for clip in clips for path in clip.files(writing.out, kinds).values() for file in place.within(path)]
     others = files if request.reject is None else [*files, writing.out / TABLE]
     place.make_room(
@@ -156,15 +157,15 @@ def _predict(
 
 def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:
     """Return the result with the images that a rule rejects, and the table of all."""
-    marked = rejected(rule, result.images)
-    table = write_table(out, result.images, marked)
-    unknown = sum(image.risk is None for image in result.images) + len(result.videos)
+    judged = (*result.images, *(frame for video in result.videos for frame in frames_of(video)))
+    marked = rejected(rule, judged)
+    table = write_table(out, judged, marked)
+    unknown = sum(image.risk is None for image in judged)
     notes = result.notes
     if unknown:
         notes += (
-            f"`reject` judged nothing of {unknown} of {plural(len(result.images) + len(result.videos), 'source')}: "
-            "scans that are predicted by rows, and images in which a network of objects found none, have no risk, and "
-            "that of the frames of a video is in its list of frames",
+            f"`reject` judged nothing of {unknown} of {plural(len(judged), 'image')}, which have no risk: a network of "
+            "objects found none in them, or they are scans that were predicted before without `reject`",
         )
     return replace(result, outputs=(*result.outputs, table), rejected=marked, notes=notes)
 
@@ -232,7 +233,7 @@ def _one_by_one(pictures: Sequence[Picture], steps: _Steps, on_share: Callable[[
 def _on_ray(pictures: Sequence[Picture], writing: Writing) -> Iterator[Outcome]:
     """Predict images elsewhere, where only whole paths are known."""
     loaded, out = _loaded(writing.predictor, "on"), writing.out.absolute()
-    work = Work(Writing.prepared, (loaded, out, tuple(writing.kinds), writing.scale, writing.level))
+    work = Work(Writing.prepared, (loaded, out, tuple(writing.kinds), writing.scale, writing.level, writing.judged))
     there = {each.name: replace(each, image=each.image.absolute()) for each in pictures}
     here = {picture.name: picture for picture in pictures}
     for picture, outcome in spread(work, list(there.values()), gpu=loaded.device != "cpu"):

@@ -7,8 +7,10 @@ belong to. A band is written whole or not at all, so whatever stops the process,
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import zlib
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 KEY = "prediction.txt"
 """File in the folder that says what its rows belong to."""
+SUMS = ".json"
 
 
 class PanelBands:
@@ -56,6 +59,17 @@ class PanelBands:
         stop = self.end + len(labels)
         write_bytes(self._path(self.end, stop), zlib.compress(labels.tobytes(), level=1))
         self._edges.append(stop)
+
+    def put_sums(self, rows: int, sums: NDArray[np.float64]) -> None:
+        """Keep sums (n, K) over the rows that are put next; they are of no use without these."""
+        path = self._path(self.end, self.end + rows).with_suffix(SUMS)
+        write_text(path, json.dumps(sums.tolist()))
+
+    def sums(self) -> NDArray[np.float64]:
+        """Return the sums over all rows (n, K), which must all have been put."""
+        pairs = pairwise(self._edges)
+        texts = (self._path(start, stop).with_suffix(SUMS).read_text(encoding="utf-8") for start, stop in pairs)
+        return np.sum([json.loads(text) for text in texts], axis=0)
 
     def copy(self, start: int, found: NDArray[np.uint8]) -> None:
         """Copy rows from `start` on to an array (h, w); from the top to the bottom no band is read twice."""
@@ -138,6 +152,10 @@ class LabelBands:
     def counts(self) -> NDArray[np.int64]:
         """Return how many pixels have each of the values 0..255."""
         return sum((panel.counts() for panel in self.panels), np.zeros(256, np.int64))
+
+    def sums(self) -> NDArray[np.float64]:
+        """Return what `PanelBands.put_sums` was given (n, K), added up over the image."""
+        return np.sum([panel.sums() for panel in self.panels], axis=0)
 
 
 def remove(folder: Path) -> None:

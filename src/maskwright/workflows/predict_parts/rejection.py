@@ -1,4 +1,4 @@
-"""Which predicted images are not to be trusted, by their risk, and the table that says so. Predicts nothing."""
+"""Which predicted images and frames are not to be trusted, by their risk, and a table of them. Predicts nothing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.files import write_text
 from maskwright.core.reject import TABLE_HEAD
+from maskwright.workflows.predict_parts.results import Predicted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from maskwright.core.reject import Reject
-    from maskwright.workflows.predict_parts.results import Predicted
+    from maskwright.workflows.predict_parts.results import PredictedVideo
 
 NAME = "risk.csv"
+
+
+def frames_of(video: PredictedVideo) -> tuple[Predicted, ...]:
+    """Return the frames of a video as images, each with its number as the page."""
+    return tuple(Predicted(video.source, {}, {}, number, risk) for number, risk in video.risks)
 
 
 def rejected(rule: Reject, images: Sequence[Predicted]) -> tuple[Predicted, ...]:
@@ -41,9 +47,9 @@ def write_table(out: Path, images: Sequence[Predicted], marked: Sequence[Predict
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(TABLE_HEAD.split(","))
-    ranked = riskiest(images)
+    ranked, chosen = riskiest(images), {id(image) for image in marked}
     for image in (*ranked, *(image for image in images if image.risk is None)):
         risk = "" if image.risk is None else f"{image.risk:.4f}"
-        table.writerow([image.source, "" if image.page is None else image.page, risk, int(image in marked)])
+        table.writerow([image.source, "" if image.page is None else image.page, risk, int(id(image) in chosen)])
     write_text(out / NAME, text.getvalue())
     return out / NAME

@@ -66,6 +66,7 @@ class PredictedVideo:
         frames_per_second: with a result, decoding and writing included.
         flicker: shares of pixels whose label changes along the motion, as predicted and smoothed; None if the video was
             not smoothed.
+        risks: number and risk of each frame with a result; empty unless a rule of rejection was given.
     """
 
     source: Path
@@ -74,6 +75,7 @@ class PredictedVideo:
     broken: int
     frames_per_second: float
     flicker: tuple[float, float] | None = None
+    risks: tuple[tuple[int, float | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,8 @@ class PredictResult:
         images: one entry per image with a result, in order.
         notes: what was left out although one might expect it.
         videos: one entry per video with a result.
-        rejected: those of the images whose risk is too high, the riskiest first; None if no rule was given.
+        rejected: those of the images and frames whose risk is too high, the riskiest first; None if no rule was
+            given. A frame has its number as `page`, and no files.
     """
 
     outputs: tuple[Path, ...]

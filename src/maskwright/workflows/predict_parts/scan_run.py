@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.allocator import keep_freed_memory
@@ -15,6 +16,7 @@ from maskwright.data.readers.tiff_file import TiffImage
 from maskwright.data.readers.tiff_rows import TiffRows
 from maskwright.data.readers.zarr_image import ZarrRows
 from maskwright.data.readers.zarr_store import is_store
+from maskwright.diagnosis.risk import Promise
 from maskwright.ops.rows import ArrayRows, SlicedRows
 from maskwright.tasks.scan import Scan
 from maskwright.workflows.predict_parts import scan_plan
@@ -80,16 +82,32 @@ def _tiff(ref: ImageRef, level: int | None) -> TiffRows | WholeImage:
     return WholeImage(read_image(ref), place) if small else TiffRows(ref, level or 0)
 
 
+class ScanOptions(NamedTuple):
+    """How a scan is predicted.
+
+    Attributes:
+        level: of a pyramid; None for the largest.
+        scale: size of a pixel; None for what the file says.
+        judged: whether its risk is wanted, which takes calibrated probabilities, and time.
+    """
+
+    level: int | None = None
+    scale: PixelSize | None = None
+    judged: bool = False
+
+
 class ScanResult(NamedTuple):
     """What became of a scan.
 
     Attributes:
         summary: class name -> pixels, of the classes that occur.
         notes: how it was predicted.
+        risk: see `diagnosis.risk`; None where nobody asked for it.
     """
 
     summary: dict[str, int | float]
     notes: tuple[str, ...]
+    risk: float | None
 
 
 def predict_scan(
@@ -98,8 +116,7 @@ def predict_scan(
     writers: Mapping[Path, Writer],
     parts: Path,
     on_share: Callable[[float], None],
-    level: int | None = None,
-    scale: PixelSize | None = None,
+    options: ScanOptions,
 ) -> ScanResult:
     """Predict a scan, or the rest of one whose prediction was interrupted, and write its files.
 
@@ -109,17 +126,17 @@ def predict_scan(
         writers: file -> what writes it, with `Writer.scan`.
         parts: folder for finished rows; it is removed when all files are written.
         on_share: gets the share of the rows that are done.
-        level: of a pyramid; None for the largest.
-        scale: size of a pixel; None for what the file says.
+        options: how.
 
     Raises:
         Unusable: the image cannot be read, or does not fit the model.
         MaskwrightError: the results cannot be written.
     """
+    level, promise = options.level, partial(Promise, predictor.card.channels)
     source = opened(picture, predictor, level)
     height = source.size[0]
     try:
-        tiled, plan = _planned(picture, predictor, source)
+        tiled, plan = _planned(picture, predictor, source, judged=options.judged)
         bands = LabelBands(parts, source.size, identity(tiled, picture, source), tiled.panels(source.size))
         notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level)]
         if bands.done:
@@ -128,22 +145,36 @@ def predict_scan(
             if panel.end < height:
                 blocks = usable(picture, tiled.blocks(source, panel.end, number))
                 with keep_freed_memory():  # each row of tiles, or turn, allocates the same
-                    fill(panel, blocks, tiled.card.channels[0].count, lambda _: on_share(min(bands.done, 0.999)))
-        scale = scale or pixel_size(picture.image, level or 0)
+                    share = partial(_share, bands, on_share)
+                    fill(panel, blocks, tiled.card.channels[0].count, share, promise if options.judged else None)
+        scale = options.scale or pixel_size(picture.image, level or 0)
         for path, writer in writers.items():
             assert writer.scan is not None
             writer.scan(path, Scan(source, bands, source.place, scale), predictor.classes)
     finally:
         source.close()
-    counts = bands.counts()
+    counts, whole = bands.counts(), promise()
+    if options.judged:
+        whole.sums = bands.sums()
     remove(parts)
     names = predictor.classes.names
-    return ScanResult({name: int(count) for name, count in zip(names, counts, strict=False) if count}, tuple(notes))
+    summary = {name: int(count) for name, count in zip(names, counts, strict=False) if count}
+    return ScanResult(summary, tuple(notes), whole.risk)
 
 
-def _planned(picture: Picture, predictor: Predictor, source: OpenImage) -> tuple[Predictor, RowPlan | TilePlan | None]:
-    # The temperature changes no label, and takes time.
-    plain = predictor.with_decoding(predictor.task.uncalibrated(predictor.card.decoding))
+def _share(bands: LabelBands, on_share: Callable[[float], None], _row: int) -> None:
+    on_share(min(bands.done, 0.999))
+
+
+def _planned(
+    picture: Picture, predictor: Predictor, source: OpenImage, *, judged: bool
+) -> tuple[Predictor, RowPlan | TilePlan | None]:
+    # The temperature changes no label, and takes time; what follows the network was fitted without it. Where there is
+    # one, maps by rows are probabilities too.
+    decoding = predictor.card.decoding
+    calibrated = judged and predictor.postprocessor is None
+    wanted = {"temperature": 1.0, **decoding} if calibrated else predictor.task.uncalibrated(decoding)
+    plain = predictor.with_decoding(wanted)
     try:
         return planned(plain, source)
     except (MaskwrightError, MemoryError) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from maskwright.diagnosis.risk import Promise
     from maskwright.inference import Predictor
     from maskwright.ops.rows import RowSource
     from maskwright.tasks import Block
@@ -55,7 +56,13 @@ def identity(predictor: Predictor, picture: Picture, source: RowSource) -> str:
     )
 
 
-def fill(bands: PanelBands, blocks: Iterable[Block], classes: int, on_rows: Callable[[int], None]) -> None:
+def fill(
+    bands: PanelBands,
+    blocks: Iterable[Block],
+    classes: int,
+    on_rows: Callable[[int], None],
+    promise: Callable[[], Promise] | None = None,
+) -> None:
     """Decide the blocks and put the rows that they complete into the bands.
 
     Args:
@@ -63,21 +70,38 @@ def fill(bands: PanelBands, blocks: Iterable[Block], classes: int, on_rows: Call
         blocks: of the other rows, in the order of `Predictor.blocks`.
         classes: number of the maps that are of classes; they come first, and the strength of edges may follow.
         on_rows: called with the number of rows that are computed.
+        promise: makes what sums up the blocks of some rows; None if nobody asks for the risk.
     """
-    with Behind(bands.put, _WAITING) as writer:
-        for end, labels in _complete_rows(blocks, classes, bands.columns, bands.end):
-            writer.put(labels)
-            on_rows(end)
+
+    def write(done: _Rows) -> None:
+        if done.promise is not None:
+            bands.put_sums(len(done.labels), done.promise.sums)
+        bands.put(done.labels)
+
+    with Behind(write, _WAITING) as writer:
+        for done in _complete_rows(blocks, classes, bands.columns, bands.end, promise or (lambda: None)):
+            writer.put(done)
+            on_rows(done.end)
+
+
+class _Rows(NamedTuple):
+    """Labels (h, w) of complete rows, the row after the last of them, and what their blocks promise."""
+
+    end: int
+    labels: NDArray[np.uint8]
+    promise: Promise | None
 
 
 def _complete_rows(
-    blocks: Iterable[Block], classes: int, columns: range, top: int
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Yield the labels (h, w) of rows as soon as blocks cover their columns, and the row after the last of them."""
+    blocks: Iterable[Block], classes: int, columns: range, top: int, promise: Callable[[], Promise | None]
+) -> Iterator[_Rows]:
+    """Yield rows as soon as blocks cover their columns."""
     width, left = len(columns), columns.start
-    held, covered = np.empty((0, width), np.uint8), 0
+    held, covered, sums = np.empty((0, width), np.uint8), 0, promise()
     for block in blocks:
         labels, _ = decide(block.maps[:classes])
+        if sums is not None:
+            sums.add(block)
         below = block.rows.stop - top
         if below > len(held):
             held = np.concatenate([held, np.empty((below - len(held), width), np.uint8)])
@@ -86,5 +110,5 @@ def _complete_rows(
         covered += labels.size
         if covered == held.size:
             top += len(held)
-            yield top, held
-            held, covered = np.empty((0, width), np.uint8), 0
+            yield _Rows(top, held, sums)
+            held, covered, sums = np.empty((0, width), np.uint8), 0, promise()

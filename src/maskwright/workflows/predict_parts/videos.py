@@ -197,6 +197,7 @@ def predict_video(
 def _predicted(clip: Clip, job: VideoJob, on_share: Callable[[float], None]) -> tuple[PredictedVideo, list[str]]:
     started, taken, broken = time.monotonic(), 0, _Broken()
     smoother = Smoother() if job.request.smooth_video else None
+    risks: list[tuple[int, float | None]] = []
     with closing(clip.open()) as video, ExitStack() as stack:
         log = stack.enter_context(_frame_list(job.files["frames"], clip, video.rate))
         rate = round(min(video.rate / job.request.every, FASTEST), 2)
@@ -207,8 +208,12 @@ def _predicted(clip: Clip, job: VideoJob, on_share: Callable[[float], None]) -> 
             for frame in frames:
                 assert frame.pixels is not None
                 picture = clip.picture(frame)
-                behind.put(_Done(frame, picture, *job.result(picture, frame.pixels, smoother)))
+                done = _Done(frame, picture, *job.result(picture, frame.pixels, smoother))
+                behind.put(done)
                 taken += 1
+                if job.request.reject is not None:
+                    risks.append((frame.number, done.risk))
+                del done  # not held while the next frame is predicted
                 on_share(min(1.0, frame.number / max(video.length, 1)))
         except KeyboardInterrupt:
             if clip.camera is None:
@@ -220,7 +225,8 @@ def _predicted(clip: Clip, job: VideoJob, on_share: Callable[[float], None]) -> 
     if (cut := video.cut()) is not None and job.request.frames is None:
         reasons.append(cut)
     flicker = smoother.flicker if smoother else None
-    return PredictedVideo(clip.path, job.files, taken, broken.count, taken / seconds, flicker), reasons
+    found = PredictedVideo(clip.path, job.files, taken, broken.count, taken / seconds, flicker, tuple(risks))
+    return found, reasons
 
 
 def _chosen(video: Video | Camera, job: VideoJob, broken: _Broken) -> Iterator[Frame]:

@@ -23,7 +23,7 @@ from maskwright.workflows.predict_parts.results import (
     usable,
 )
 from maskwright.workflows.predict_parts.scan_plan import is_scan, place_of
-from maskwright.workflows.predict_parts.scan_run import opened, predict_scan
+from maskwright.workflows.predict_parts.scan_run import ScanOptions, opened, predict_scan
 from maskwright.workflows.predict_parts.videos import VideoJob
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Writing:
         kinds: of files to write.
         scale: size of a pixel; None for what each file says.
         level: of pyramids; None for the largest.
+        judged: whether scans get a risk, too, which takes time.
     """
 
     def __init__(
@@ -62,8 +63,11 @@ class Writing:
         kinds: dict[str, Writer],
         scale: PixelSize | None,
         level: int | None = None,
+        *,
+        judged: bool = False,
     ) -> None:
         self.predictor, self.out, self.kinds, self.scale, self.level = predictor, out, kinds, scale, level
+        self.judged = judged
         self._scans: dict[PurePosixPath, bool] = {}
         self.collectors = {
             out / writer.folder: writer.collect(predictor.classes)
@@ -98,13 +102,20 @@ class Writing:
 
     @classmethod
     def prepared(
-        cls, loaded: Loaded, out: Path, kinds: Sequence[str], scale: PixelSize | None, level: int | None = None
+        cls,
+        loaded: Loaded,
+        out: Path,
+        kinds: Sequence[str],
+        scale: PixelSize | None,
+        level: int | None = None,
+        judged: bool = False,
     ) -> Callable[[Picture], Done | Failure]:
         """Load the model again, in another process, and return `run`."""
         arguments = loaded._asdict()
         flip = arguments.pop("flip")
         predictor = Predictor.load(**arguments).with_flip(flip)
-        return cls(predictor, out, {kind: predictor.task.writers[kind] for kind in kinds}, scale, level).run
+        writers = {kind: predictor.task.writers[kind] for kind in kinds}
+        return cls(predictor, out, writers, scale, level, judged=judged).run
 
     def run(self, picture: Picture, on_share: Callable[[float], None] = lambda _share: None) -> Done | Failure:
         """Predict one image and write its results; `on_share` gets the share done after each tile.
@@ -157,8 +168,9 @@ class Writing:
         check_names(picture, self.out, files)
         if self._is_scan(picture):
             writers = {files[kind]: writer for kind, writer in self.kinds.items()}
-            done = predict_scan(picture, self.predictor, writers, self.parts(picture), on_share, self.level, self.scale)
-            return Done(Predicted(picture.image.path, files, done.summary), {}, done.notes)
+            options = ScanOptions(self.level, self.scale, self.judged)
+            done = predict_scan(picture, self.predictor, writers, self.parts(picture), on_share, options)
+            return Done(Predicted(picture.image.path, files, done.summary, risk=done.risk), {}, done.notes)
         image = self._read(picture)
         promise = Promise(self.predictor.card.channels)
         result = self._decoded(picture, image, on_share, promise=promise)
