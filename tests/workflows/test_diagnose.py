@@ -140,5 +140,11 @@ def test_the_command_line(place: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert next(entry["key"] for entry in plain["answers"]["where"]) == "border"
     assert run_command(words) == 0
     shown = capsys.readouterr().out
-    assert "report:" in shown
+    assert f"report: {place / 'shell' / 'diagnosis.html'}" in shown.splitlines()
+    for answer in plain["answers"]["where"]:
+        if answer["key"] in plain["next"]:
+            options = {name: tuple(value) if isinstance(value, list) else value
+                       for name, value in answer["cures"][0]["options"].items()}  # fmt: skip
+            cure = Cure("", answer["cures"][0]["verb"], tuple(answer["cures"][0]["arguments"]), options)
+            assert f"   {command(cure)}" in shown.splitlines(), "a long command stays on one line"
     assert (place / "shell" / "diagnosis.html").exists()

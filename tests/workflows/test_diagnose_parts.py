@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import pytest
 
+from maskwright.cli.commands import command
 from maskwright.core.answers import Figure
 from maskwright.core.plan import Plan
 from maskwright.metrics.scores import Metric
 from maskwright.workflows.diagnose_parts import robustness
 from maskwright.workflows.diagnose_parts.learning import gradients
+from maskwright.workflows.diagnose_parts.questions import cures_of
 from maskwright.workflows.diagnose_parts.short_runs import LEAST_STEPS, Setup, too_short
 
 
@@ -74,3 +76,19 @@ def test_norms_without_clipping_and_clipping_without_norms() -> None:
     older = told(rows(), clip=1.0)
     assert "holds no norms of gradients" in older.verdict
     assert (older.level, older.plots, len(older.cures)) == ("open", (), 1)
+
+
+def test_a_question_that_was_not_measured_has_the_command_that_does() -> None:
+    commands = [command(cure) for cure in cures_of(18, set(), "my run", "data")]
+    assert commands == ["maskwright diagnose 'my run' data --question more-data --budget 30m"]
+    assert cures_of(18, {"more-data"}, "run", "data") == ()
+    commands = [command(cure) for cure in cures_of(7, {"groups", "kinds"}, "run", "data")]
+    assert commands == [
+        "maskwright diagnose run data --question new-groups --budget 30m",
+        "maskwright diagnose run data --question shift",
+    ]
+
+
+def test_commands_of_other_verbs_name_the_run_and_its_data() -> None:
+    commands = [command(cure) for cure in cures_of(2, set(), "r", "d")]
+    assert commands == ["maskwright plan d", "maskwright tune d", "maskwright compare r OTHER_RUN"]

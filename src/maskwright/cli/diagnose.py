@@ -75,7 +75,8 @@ def diagnose(
     with terminal.working() as watch:
         result = study(run, data, request, watch.counting, command)
     terminal.answer({"report": result.report, **result.to_json()})
-    terminal.show(*_answers(result, terminal.width), *_next(result))
+    terminal.show(*_answers(result, terminal.width))
+    _show_next(terminal, result)
     for note in result.notes:
         terminal.say(f"note: {note}")
     return DONE
@@ -101,11 +102,14 @@ def _answers(result: DiagnoseResult, width: int) -> list[RenderableType]:
     ]
 
 
-def _next(result: DiagnoseResult) -> list[str]:
-    """Write what to do next, and where the page is."""
+def _show_next(terminal: Terminal, result: DiagnoseResult) -> None:
+    """Print what to do next, and where the page is."""
     from maskwright.cli.commands import command
 
-    lines = ["\nWhat to do next"] if result.next_steps else []
+    if result.next_steps:
+        terminal.show("\nWhat to do next")
     for place, (_, cure) in enumerate(result.next_steps, start=1):
-        lines += [f"{place}. {cure.why}", f"   {command(cure)}"]
-    return [*lines, f"\nreport: {result.report}"]
+        terminal.show(f"{place}. {cure.why}")
+        terminal.paste(f"   {command(cure)}")
+    terminal.show("")
+    terminal.paste(f"report: {result.report}")

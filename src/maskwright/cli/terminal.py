@@ -61,6 +61,10 @@ class Terminal:
         for part in parts:
             self._out.print(part, soft_wrap=False)
 
+    def paste(self, text: str) -> None:
+        """Print a command on one line, however long it is, so that it can be pasted; nothing with `--json`."""
+        self._out.print(text, soft_wrap=True)
+
     def say(self, text: str) -> None:
         """Print a note on stderr, in both modes; settings in backticks become options."""
         self._err.print(in_flags(text))

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Level = Literal["good", "note", "warning", "open"]
 LEVELS: tuple[Level, ...] = ("warning", "note", "good", "open")
 """The most urgent first; `open` is a question that was not measured."""
+LARGE = 1000
+"""Value from which on all digits before the point are written, and none of a power of ten."""
 Unit = Literal["share", "points", "px", "ms", "MB", "count", ""]
 """`share` of 0..1, shown in percent; `points`, a difference of shares, shown in percentage points."""
 
@@ -57,7 +59,9 @@ class Figure:
             return percent(value)
         if self.unit == "points":
             return f"{'+' if value > 0 else ''}{points(value)}"
-        return count(value) if self.unit == "count" else f"{value:.3g}"
+        if self.unit == "count":
+            return count(value)
+        return f"{value:,.0f}" if abs(value) >= LARGE else f"{value:.3g}"
 
 
 Cell = str | Figure
@@ -134,6 +138,7 @@ class Answer:
         stake: share of the headline score that it is about, 0..1, to rank what to do next.
         figures: that the verdict rests on.
         grids, plots, drawings: shown below the verdict.
+        legend: what the colours of the drawings mean, as (words, RGB).
         cures: what to do about it, the best first.
         method: how it was measured, in one or two sentences.
     """
@@ -147,6 +152,7 @@ class Answer:
     grids: tuple[Grid, ...] = ()
     plots: tuple[Plot, ...] = ()
     drawings: tuple[Drawing, ...] = ()
+    legend: tuple[tuple[str, tuple[int, int, int]], ...] = ()
     cures: tuple[Cure, ...] = ()
     method: str = ""
 

@@ -96,6 +96,7 @@ def render_diagnosis(page: DiagnosisPage) -> str:
             levels=MEANINGS,
             ordered=lambda answers: sorted(answers, key=lambda answer: LEVELS.index(answer.level)),
             prose_columns=prose_columns,
+            css_of=tables.css_of,
             style=_style,
             chart=_chart,
             picture=_picture,

@@ -11,7 +11,7 @@ from maskwright.core.answers import in_python
 from maskwright.core.files import write_text
 from maskwright.core.time_budget import TimeBudget
 from maskwright.report.diagnosis import DiagnosisPage, Part, write_diagnosis
-from maskwright.workflows.diagnose_parts.questions import QUESTIONS, chosen_sections
+from maskwright.workflows.diagnose_parts.questions import QUESTIONS, chosen_sections, cures_of
 from maskwright.workflows.diagnose_parts.sections import SECTIONS
 from maskwright.workflows.diagnose_parts.study import Study
 from maskwright.workflows.evaluate_parts.evaluation import opened
@@ -116,7 +116,12 @@ def _write(result: DiagnoseResult, study: Study, spelled: Callable[[Cure], str])
         parts=tuple(Part(name, SECTIONS[name].title, part) for name, part in result.answers.items()),
         next_steps=tuple((answer, spelled(cure)) for answer, cure in result.next_steps),
         questions=tuple(
-            (number, entry.text, tuple(given[key] for key in entry.answers if key in given), entry.cures)
+            (
+                number,
+                entry.text,
+                tuple(given[key] for key in entry.answers if key in given),
+                cures_of(number, given, str(study.run), str(study.dataset.root)),
+            )
             for number, entry in QUESTIONS.items()
         ),
         notes=result.notes,

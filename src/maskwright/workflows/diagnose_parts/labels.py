@@ -66,6 +66,7 @@ def labels(study: Study) -> Answer:
         (share,),
         (_table(study, found),) if found else (),
         drawings=tuple(_drawn(study, look, entry) for look, entry in found[:DRAWN]),
+        legend=_legend(study, found[:DRAWN]),
         cures=cures if found else (),
         method=f"A region counts if the model reads another class with at least the confidence that is usual for that "
         f"class, if at least {percent(label_errors.RIGHT, 0)} of such sure readings agree with the annotation, "
@@ -105,6 +106,13 @@ def _table(study: Study, found: list[tuple[Look, Suspect]]) -> Grid:
     )
     header = ("image", "x, y", "pixels", "labelled", "model says", "confidence")
     return Grid("The likeliest label errors, the likeliest first", header, rows)
+
+
+def _legend(study: Study, drawn: list[tuple[Look, Suspect]]) -> tuple[tuple[str, tuple[int, int, int]], ...]:
+    """Return names and colours of the classes that the drawings are about."""
+    classes = study.classes
+    shown = dict.fromkeys(index for _, entry in drawn for index in (entry.given, entry.read))
+    return tuple((classes.names[index], classes.colors[index]) for index in shown)
 
 
 def _drawn(study: Study, look: Look, entry: Suspect) -> Drawing:

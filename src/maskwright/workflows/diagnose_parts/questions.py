@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from maskwright.core.answers import Cure
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.workflows.diagnose_parts.sections import SECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ QUESTIONS: dict[int, Question] = {
         cures=(
             _see("The plan names a model for this data, budget and machine, and says why.", "plan", "DATA"),
             _see("Models are among what is tried on this data.", "tune", "DATA"),
-            _see("Finished runs are compared on the same images, with intervals.", "compare", "RUN", "RUN"),
+            _see("Finished runs are compared on the same images, with intervals.", "compare", "RUN", "OTHER_RUN"),
         ),
     ),
     3: Question("The classes are imbalanced: what should I do?", ("imbalance",)),
@@ -76,6 +80,32 @@ QUESTIONS: dict[int, Question] = {
     21: Question("What drives the decision: cause or coincidence?", ("shortcuts",)),
 }
 """Number in the list of practical questions -> the question."""
+
+
+def cures_of(number: int, given: Container[str], run: str, data: str) -> tuple[Cure, ...]:
+    """Return what to do about a question besides what its answers say: other verbs, and what measures the rest of it.
+
+    Args:
+        number: of the question.
+        given: keys of the answers that there are.
+        run: what stands for `RUN` in a command.
+        data: what stands for `DATA`.
+    """
+    question, names = QUESTIONS[number], {"RUN": run, "DATA": data}
+    placed = (
+        replace(cure, arguments=tuple(names.get(word, word) for word in cure.arguments)) for cure in question.cures
+    )
+    asked = {name: section for name, section in SECTIONS.items() if set(section.keys) & set(question.answers)}
+    left = [name for name, section in asked.items() if not any(key in given for key in section.keys)]
+    return (*placed, *(_measured_by(name, run, data) for name in left))
+
+
+def _measured_by(name: str, run: str, data: str) -> Cure:
+    """Return the command that answers a section which was not asked for."""
+    if not SECTIONS[name].asked:
+        return Cure("Not measured in this diagnosis. This measures it:", "diagnose", (run, data), {"question": (name,)})
+    why = "Not measured in this diagnosis, because it takes several short trainings. This measures it:"
+    return Cure(why, "diagnose", (run, data), {"question": (name,), "budget": "30m"})
 
 
 def chosen_sections(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def shift(study: Study, deadline: float) -> Iterator[Answer]:
     """Compare images with the training images by what the backbone sees in them."""
     started = time.monotonic()
     try:
-        training = _seen(study, study.records("train"), started + 0.5 * (deadline - started))
+        training = _seen(study, "training images", study.records("train"), started + 0.5 * (deadline - started))
     except MaskwrightError as error:
         yield Answer("shift", QUESTION, f"This was not measured: {error}.", "open")
         return
@@ -94,14 +94,15 @@ def shift(study: Study, deadline: float) -> Iterator[Answer]:
     reference = Reference.of(training.features, training.groups, study.request.seed)
     _keep(study, reference)
     until = started + 0.7 * (deadline - started)
-    compared = [_compare(study, "held-out images", _seen(study, study.records(), until), reference)]
+    compared = [_compare(study, "held-out images", _seen(study, "held-out images", study.records(), until), reference)]
     if study.request.against is not None:
-        new = _seen(study, _unlabelled(study, study.request.against), deadline)
-        compared.insert(0, _compare(study, f"images of {study.request.against}", new, reference))
+        name = f"images of {study.request.against}"
+        new = _seen(study, name, _unlabelled(study, study.request.against), deadline)
+        compared.insert(0, _compare(study, name, new, reference))
     yield _answer(study, training, compared)
 
 
-def _seen(study: Study, records: Sequence[Record], deadline: float) -> _Images:
+def _seen(study: Study, name: str, records: Sequence[Record], deadline: float) -> _Images:
     """Let the backbone see images, an even sample of them, until the time is up."""
     order = generator(study.request.seed, "shift").permutation(len(records))[:MOST]
     report = study.progress("compare")
@@ -117,7 +118,10 @@ def _seen(study: Study, records: Sequence[Record], deadline: float) -> _Images:
         found.append(records[place])
         report(done, len(order))
         if done >= FEWEST and time.monotonic() > deadline:
-            study.notes.append(f"{done} of {plural(len(records), 'image')} compared with the training, to save time")
+            study.notes.append(
+                f"to tell whether new images look like those of the training, {done} of the {len(records)} {name} were "
+                "looked at, drawn at random, to save time"
+            )
             break
     return _Images(found, np.array(rows))
 

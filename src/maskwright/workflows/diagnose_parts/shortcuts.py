@@ -61,7 +61,8 @@ def shortcuts(study: Study, deadline: float) -> Iterator[Answer]:
     if len(trials.more) < measures.FEWEST:
         yield _open(
             f"{plural(len(trials.more), 'image')} could be altered, too few to exclude chance: "
-            f"{measures.FEWEST} are needed, and time for them."
+            f"{measures.FEWEST} are needed, and time for them.",
+            _again(study),
         )
         return
     names = tuple(WORDS)
@@ -69,8 +70,13 @@ def shortcuts(study: Study, deadline: float) -> Iterator[Answer]:
     yield _answer(study, donors, trials, found, deadline)
 
 
-def _open(words: str) -> Answer:
-    return Answer("shortcuts", QUESTION, words, "open")
+def _open(words: str, *cures: Cure) -> Answer:
+    return Answer("shortcuts", QUESTION, words, "open", cures=cures)
+
+
+def _again(study: Study) -> Cure:
+    options: dict[str, str | tuple[str, ...]] = {"question": ("shortcuts",), "budget": "20m"}
+    return Cure("Asks for it alone, with more time.", "diagnose", (str(study.run), str(study.dataset.root)), options)
 
 
 def _answer(study: Study, donors: Donors, trials: Trials, found: list[Effect], deadline: float) -> Answer:

@@ -11,6 +11,7 @@ from maskwright.core.classes import IGNORE
 from maskwright.core.text import chance, count, listing, plural
 from maskwright.diagnosis import slices
 from maskwright.diagnosis.image_facts import FACTS
+from maskwright.report.pictures import legends
 from maskwright.report.tables import written
 from maskwright.workflows.diagnose_parts.figures import unit_of
 from maskwright.workflows.evaluate_parts import scoring
@@ -202,4 +203,5 @@ def _worst(study: Study) -> Answer:
         "Which images are the worst?",
         f"The worst by {metric.label}: {words}." if known else "No image has a score.",
         drawings=drawings,
+        legend=tuple(entry for part in legends(worst) for entry in part),
     )
