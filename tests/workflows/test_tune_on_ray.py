@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maskwright.core.events import Event, OnEvent
+    from maskwright.workflows.tune_parts.result import TuneResult
 
 pytestmark = pytest.mark.usefixtures("quiet_machine")
 
 RUNGS = (Rung(1.0, 3), Rung(3.0, 2))
+SETTLE, GO_ON = tuning._settle, tuning.go_on  # which a fixture replaces
 SPACE = Space(
     tuple(Dimension(f"d{k}", (Option(f"{k}", {f"k.{k}": 1}), Option(f"{k}b", {f"k.{k}": 2}))) for k in range(6))
 )
@@ -322,6 +324,22 @@ def raced_by(run: Path, on: str | None, on_event: OnEvent | None = None) -> Jour
     return Journal(run / "trials")
 
 
+def ended(run: Path, on: str) -> TuneResult:
+    """Settle on a plan and train it for a moment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "_settle", SETTLE)
+        patch.setattr(tuning, "go_on", lambda trial, plan, run, *_: GO_ON(trial, plan, run, 1.5, 1.0))
+        return mw.tune(resume=run, on=on, device="cpu")
+
+
+def end_is_a_run(result: TuneResult, found: Journal) -> None:
+    """Check that the end of a search trains no trial again, and leaves a model."""
+    assert Journal(result.run / "trials").scores == found.scores
+    assert [len(row.scores) for row in result.trials] == [sum(job.trial == k for job in found.scores) for k in range(3)]
+    assert result.gains is not None
+    assert mw.load(result.run, "cpu").predict(toy.picture(0)[0]).labels.shape == (48, 64)
+
+
 def test_two_machines_of_which_one_is_lost(planned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -370,6 +388,7 @@ def test_two_machines_of_which_one_is_lost(planned: Path, tmp_path: Path, monkey
         half = raced_by(there, "ray", interrupt)
         assert 2 <= len(half.scores) < len(expected.scores)
         found = raced_by(there, "ray")
+        end_is_a_run(ended(there, "ray"), found)
     finally:
         cluster.shutdown()
     assert "the cluster trains 2 trials at a time, each with 1 core" in said
