@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +18,17 @@ from maskwright import models
 from maskwright.cli.main import run as terminal
 from maskwright.core.classes import Classes
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.core.records import ImageRef
 from maskwright.diagnosis.risk import FEW_PIXELS
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
+from maskwright.ops.rows import ArrayRows
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import scan_plan
 from maskwright.workflows.predict_parts.bands import PanelBands
+from maskwright.workflows.predict_parts.pictures import Picture
+from maskwright.workflows.predict_parts.scans import identity
 from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
@@ -134,6 +139,13 @@ def test_rows_without_sums_are_not_taken_for_a_risk(tmp_path: Path, scan: Path) 
     again = predict(predictor, [scan], tmp_path / "out", REJECT)
     assert not any("goes on" in note for note in again.notes)
     assert again.images[0].risk is not None
+
+
+def test_rows_behind_a_postprocessor_belong_to_one_of_the_two(scan: Path) -> None:
+    """Their decoding is the same with and without a rule, and only one of them has sums."""
+    predictor, source = tiles_of({}), ArrayRows(tifffile.imread(scan))
+    picture = Picture(ImageRef(scan), PurePosixPath("scan.tif"), PurePosixPath("scan"))
+    assert identity(predictor, picture, source) != identity(predictor, picture, source, judged=True)
 
 
 def test_frames_of_a_video_are_rejected_like_images(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -84,7 +84,7 @@ Reject = Annotated[
     str | None,
     typer.Option(
         metavar="RISK",
-        help="Mark images in risk.csv whose risk is above this (0.3), or the riskiest share of them (20%).",
+        help="Mark images and frames in risk.csv whose risk is above this (0.3), or the riskiest share of them (20%).",
         show_default=False,
     ),
 ]

@@ -35,7 +35,8 @@ class PredictRequest:
         smooth_video: average the probabilities of frames along the motion, which keeps labels from flickering.
         flip: average with the prediction for the flipped image, or do not; None for as the model says, which leaves it
             out for images above `predict.flip_pixels` (16 megapixels).
-        reject: mark images in `risk.csv`: those whose risk is above `0.3`, or the riskiest `20%` of them.
+        reject: mark images and frames of videos in `risk.csv`: those whose risk is above `0.3`, or the riskiest `20%`
+            of them.
 
     Raises:
         MaskwrightError: no such pixel size or cluster, a number below 1, or a level below 0.

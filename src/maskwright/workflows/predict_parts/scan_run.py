@@ -137,7 +137,8 @@ def predict_scan(
     height = source.size[0]
     try:
         tiled, plan = _planned(picture, predictor, source, judged=options.judged)
-        bands = LabelBands(parts, source.size, identity(tiled, picture, source), tiled.panels(source.size))
+        key = identity(tiled, picture, source, judged=options.judged)
+        bands = LabelBands(parts, source.size, key, tiled.panels(source.size))
         notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level)]
         if bands.done:
             notes.append(f"{picture.image}: the prediction goes on at {bands.place()}")

@@ -32,7 +32,7 @@ _WAITING = 2
 """Bands that may wait to be written."""
 
 
-def identity(predictor: Predictor, picture: Picture, source: RowSource) -> str:
+def identity(predictor: Predictor, picture: Picture, source: RowSource, *, judged: bool = False) -> str:
     """Return a text that is the same if the same model would predict the same file in the same way.
 
     The network is known by what it makes of a small picture, which differs with its weights, precision and machine.
@@ -50,6 +50,7 @@ def identity(predictor: Predictor, picture: Picture, source: RowSource) -> str:
             "by_rows": predictor.by_rows is not None,
             "panels": [[columns.start, columns.stop] for columns in predictor.panels(source.size)],
             "postprocessor": None if follows is None else [follows.label, follows.describe()],
+            **({"judged": True} if judged else {}),  # rows that nobody judged have no sums
         },
         sort_keys=True,
         indent=1,
