@@ -159,7 +159,7 @@ def predict_scan(
         whole.sums = bands.sums()
     remove(parts)
     names = predictor.classes.names
-    summary = {name: int(count) for name, count in zip(names, counts, strict=False) if count}
+    summary: dict[str, int | float] = {name: int(count) for name, count in zip(names, counts, strict=False) if count}
     return ScanResult(summary, tuple(notes), whole.risk)
 
 
