@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -13,6 +14,7 @@ from tests.workflows import toy_data as toy
 
 import maskwright as mw
 from maskwright.core.records import ImageRef, MaskFile, Record
+from maskwright.metrics.scores import ImageScore, Metric, Scores
 from maskwright.workflows.diagnose_parts import new_groups
 from maskwright.workflows.diagnose_parts.new_groups import FOLDS, divided
 from maskwright.workflows.diagnose_parts.study import Study
@@ -68,6 +70,37 @@ def test_no_training_sees_the_groups_that_it_is_scored_on(place: Path, monkeypat
     assert len(answer.grids[0].rows) == FOLDS
     new, usual, gap = answer.figures
     assert gap.value == pytest.approx(new.value - usual.value)
+    rows = {name: row for row in answer.grids[0].rows for name in str(row[0]).split(", ")}
+    for name, row in rows.items():
+        same = {other for other, each in rows.items() if each is row}
+        held = bool(same & scored[0])
+        assert (row[3] == "none held out") is not held, name
+        if held and scored[0] <= same:
+            assert row[3].value == pytest.approx(usual.value)
+
+
+def test_without_an_interval_nothing_is_said_to_be_certain(place: Path) -> None:
+    """Three groups give none; a training that scores 0.6 without them and 0.7 with them may be chance."""
+
+    def scores(values: dict[str, float]) -> Any:
+        images = tuple(
+            ImageScore(f"{group}{number}", group, {"iou": value})
+            for group, value in values.items()
+            for number in range(3)
+        )
+        metric = Metric("iou", "IoU", "Overlap.")
+        return Scores("semantic", (metric,), (metric,), "iou", len(images), len(values), (), {}, images)
+
+    setup: Any = SimpleNamespace(study=SimpleNamespace(run=place, dataset=SimpleNamespace(root=place)))
+    found = [new_groups.Found([name], scores({name: value})) for name, value in (("a", 0.5), ("b", 0.6), ("c", 0.7))]
+    answer = new_groups._answer(setup, scores({"b": 0.7}), found, 20)
+    assert answer.level == "note"
+    assert answer.verdict.endswith("With 3 groups there is no interval, so this may be chance.")
+    assert [row[3] if isinstance(row[3], str) else row[3].value for row in answer.grids[0].rows] == [
+        "none held out",
+        pytest.approx(0.7),
+        "none held out",
+    ]
 
 
 def test_it_trains(place: Path) -> None:

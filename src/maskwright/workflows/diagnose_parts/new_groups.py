@@ -22,6 +22,7 @@ from maskwright.workflows.diagnose_parts.subsets import short_plan, trained
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from maskwright.core.answers import Cell
     from maskwright.core.records import Record
     from maskwright.metrics.scores import Scores
     from maskwright.workflows.diagnose_parts.study import Study
@@ -107,17 +108,19 @@ def _answer(setup: Setup, known: Scores, found: list[Found], steps: int) -> Answ
     sign = 1.0 if metric.higher_is_better else -1.0
     nearest = gap.high if sign > 0 else gap.low
     worse = nearest is not None and sign * nearest < 0
-    each = [(", ".join(one.names), one.scores.images, mean([one.scores])) for one in found]
     grid = Grid(
         f"Mean {metric.label} of images of groups that a training was without",
-        ("groups left out", "images", metric.label),
-        tuple((names, count(images), figure("", value, unit_of(metric))) for names, images, value in each[:SHOWN]),
+        ("groups left out", "images", metric.label, "their held-out images, none left out"),
+        tuple(_row(one, known) for one in found[:SHOWN]),
     )
     words = (
         f"On new groups the mean {metric.label} of an image is {written(metric, new.value)}, on the held-out images of "
         f"this run {written(metric, usual.value)}: {gap}. "
     )
-    words += "It does worse on groups that it has not seen." if worse else "No difference is certain."
+    if nearest is None:
+        words += f"With {plural(_groups(found), 'group')} there is no interval, so this may be chance."
+    else:
+        words += "It does worse on groups that it has not seen." if worse else "No difference is certain."
     return Answer(
         "new-groups",
         QUESTION,
@@ -133,8 +136,22 @@ def _answer(setup: Setup, known: Scores, found: list[Found], steps: int) -> Answ
         cures=_cures(setup.study) if worse else (),
         method=f"{plural(len(found), 'training')} of {plural(steps, 'step')}, each without a part of the groups, "
         "scored on images of these; and one without none, scored on the held-out images. Groups whose images are on "
-        "both sides of the split make the second score too good.",
+        "both sides of the split make the second score too good. The two are of different images, so some of the "
+        "difference may be that some groups are harder: the last column compares images of the same groups.",
     )
+
+
+def _groups(found: list[Found]) -> int:
+    return sum(len(one.names) for one in found)
+
+
+def _row(one: Found, known: Scores) -> tuple[Cell, ...]:
+    """Return a row of the table: groups, images, their score, and that of their held-out images if none is left out."""
+    metric = known.image_headline
+    same = tuple(entry for entry in known.per_image if entry.group in one.names)
+    usual: Cell = figure("", mean([replace(known, per_image=same)]), unit_of(metric)) if same else "none held out"
+    new = figure("", mean([one.scores]), unit_of(metric))
+    return ", ".join(one.names), count(one.scores.images), new, usual
 
 
 def _cures(study: Study) -> tuple[Cure, ...]:
