@@ -89,7 +89,17 @@ def test_without_an_interval_nothing_is_said_to_be_certain(place: Path) -> None:
             for number in range(3)
         )
         metric = Metric("iou", "IoU", "Overlap.")
-        return Scores("semantic", (metric,), (metric,), "iou", len(images), len(values), (), {}, images)
+        return Scores(
+            task="semantic",
+            metrics=(metric,),
+            image_metrics=(metric,),
+            headline="iou",
+            images=len(images),
+            groups=len(values),
+            classes=(),
+            mean={},
+            per_image=images,
+        )
 
     setup: Any = SimpleNamespace(study=SimpleNamespace(run=place, dataset=SimpleNamespace(root=place)))
     found = [new_groups.Found([name], scores({name: value})) for name, value in (("a", 0.5), ("b", 0.6), ("c", 0.7))]
