@@ -47,7 +47,7 @@ def run(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_finds_squares_after_a_few_steps(run: Path, squares: Path, tmp_path: Path) -> None:
-    assert json.loads((run / "metrics.json").read_text())["validation_f1"] > 0.5
+    assert json.loads((run / "metrics.json").read_text())["validation_f1"] > 0.4  # of two images
     model = maskwright.load(run)
     assert 0.05 <= model.card.decoding["score"] < 1
     card = model.card.model_copy(update={"predict": model.card.predict.model_copy(update={"tile": (64, 64)})})
