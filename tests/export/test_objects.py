@@ -24,7 +24,9 @@ from maskwright.cli.main import run as command
 from maskwright.core.errors import MaskwrightError
 from maskwright.exporting import formats
 from maskwright.exporting.graph import to_onnx
+from maskwright.exporting.usage import usage
 from maskwright.models import bundle
+from maskwright.models.objects.reading import Reading
 from maskwright.workflows.export_parts import agreeing
 from maskwright.workflows.export_parts.attempt import trained_network
 from maskwright.workflows.train import train
@@ -229,6 +231,17 @@ def test_the_file_says_how_to_read_its_objects(trained: Trained, tmp_path: Path)
     onnx.save(model, tmp_path / "out/model.onnx")
     with pytest.raises(MaskwrightError, match="does not say how to read its objects"):
         mw.load(tmp_path / "out", "cpu")
+
+
+def test_the_file_says_which_parts_of_an_object_count(trained: Trained) -> None:
+    card = bundle.read_card(trained.run / "model.safetensors")
+    said = {
+        part: usage(card.model_copy(update={"decoding": {"score": 0.5, "part": part}}), Reading(stride=4))
+        for part in (0.0, 0.1, 1.0)
+    }
+    assert "connected parts" not in said[0.0]
+    assert "(8 neighbours), those below 10% of the largest one do not count" in said[0.1]
+    assert "(8 neighbours), only the largest counts" in said[1.0]
 
 
 def test_the_command_line_exports_predicts_and_evaluates(

@@ -263,11 +263,11 @@ def test_waves_by_hand() -> None:
 
 @torch.no_grad()
 def test_masks_depend_on_the_place_where_that_is_asked_for() -> None:
-    assert small(2).decoder.pixels.places is None
+    assert small(2).decoder.pixels.positions is None
     network = awake(small(2, positions=True))
     features, pixels = network.backbone(torch.randn(1, 3, 64, 64)), network.decoder.pixels
     drawn = pixels(features)[1]
-    added = pixels.places(waves(drawn.shape[2:], drawn.device))
+    added = pixels.positions(waves(drawn.shape[2:], drawn.device))
     assert added.std(dim=(2, 3)).min() > 0.1
-    pixels.places.weight.zero_()
+    pixels.positions.weight.zero_()
     torch.testing.assert_close(pixels(features)[1] + added, drawn)

@@ -241,3 +241,38 @@ def test_the_parts_that_stay_are_those_scipy_finds(pixels: NDArray[np.bool_], le
     wanted = np.isin(labels, 1 + np.flatnonzero(areas >= least * areas.max()))
     left = without_specks(Instance(1, *near), least)
     assert (to_map(Instances((7, 9), (left,))) > 0).tolist() == wanted.tolist()
+
+
+def speckled(place: int) -> Block:
+    """Return one of two blocks 24 wide that overlap by 8 columns: a square, outside of them, and 3 pixels inside."""
+    left = 16 * place
+    mask = np.zeros((20, 40), bool)
+    mask[4:12, 2 + 28 * place : 10 + 28 * place] = True
+    mask[15, 18:21] = True
+    near = cropped(mask)
+    assert near is not None
+    seen = Instances((20, 40), (Instance(1, *near, 0.9),))
+    return Block(slice(0, 20), slice(left, left + 24), torch.empty(0, 20, 24 - 8 * place), seen)
+
+
+@pytest.mark.parametrize(("part", "areas"), [(0.0, [67, 67]), (0.1, [64, 64]), (1.0, [64, 64])])
+def test_stray_pixels_where_blocks_overlap_join_no_objects(part: float, areas: list[int]) -> None:
+    found = merged([speckled(0), speckled(1)], (20, 40), (0, 1), part=part)
+    assert [entry.area for entry in found.objects] == areas
+    assert [entry.left for entry in found.objects] == ([2, 18] if not part else [2, 30])
+
+
+def test_the_largest_part_is_that_of_the_whole_object() -> None:
+    """A bar through both blocks, and a square in the first one that is larger than the bar's part there."""
+    mask = np.zeros((20, 40), bool)
+    mask[2:5, 4:40], mask[8:16, 2:10] = True, True
+    blocks = []
+    for left in (0, 16):
+        window = np.zeros_like(mask)
+        window[:, left : left + 24] = True
+        near = cropped(mask & window)
+        assert near is not None
+        seen = Instances((20, 40), (Instance(1, *near, 0.9),))
+        blocks.append(Block(slice(0, 20), slice(left, left + 24), torch.empty(0, 20, 24 - left // 2), seen))
+    (whole,) = merged(blocks, (20, 40), (0, 1), part=1.0).objects
+    assert (whole.top, whole.left, whole.area) == (2, 4, 3 * 36)

@@ -87,7 +87,6 @@ def _of_objects(card: Card, reading: Reading) -> list[str]:
     least, part = least_score(card.decoding), least_part(card.decoding)
     lines = [outputs, _CARD, f"Objects with a score below {least:g} do not count ('score' of 'decoding')."]
     if part:
-        lines.append(
-            f"Connected parts of a mask below {part:.0%} of its largest one do not count ('part' of 'decoding')."
-        )
+        which = "only the largest counts" if part == 1 else f"those below {part:.0%} of the largest one do not count"
+        lines.append(f"Of the connected parts of a mask (8 neighbours), {which} ('part' of 'decoding').")
     return lines

@@ -41,14 +41,18 @@ def without_specks(entry: Instance, least: float) -> Instance:
 
     Args:
         entry: the object.
-        least: least size of a part that stays, as a share of the largest part: 0 keeps all, 1 the largest one only.
+        least: least size of a part that stays, as a share of the largest part: 0 keeps all, 1 the largest one, and any
+            as large. Pixels that touch at a corner are in one part.
     """
+    if not least:
+        return entry
     _, labels, boxes, _ = cv2.connectedComponentsWithStats(entry.mask.astype(np.uint8), connectivity=8)
     areas = boxes[1:, cv2.CC_STAT_AREA]
     large = areas >= least * areas.max()
-    near = cropped(np.append(False, large)[labels])
-    if large.all() or near is None:
+    if large.all():
         return entry
+    near = cropped(np.append(False, large)[labels])
+    assert near is not None
     top, left, mask = near
     shares = None if entry.shares is None else entry.shares[top:, left:][: mask.shape[0], : mask.shape[1]].copy()
     return replace(entry, top=entry.top + top, left=entry.left + left, mask=mask, shares=shares)

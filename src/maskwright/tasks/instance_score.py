@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy as np
 from maskwright.core.text import plural
 from maskwright.metrics.matching import THRESHOLDS, counts_of
 from maskwright.metrics.object_overlap import compare
-from maskwright.ops.instance_parts import without_specks
 from maskwright.tasks.base import Adjustments
 
 if TYPE_CHECKING:
@@ -33,39 +31,33 @@ PARTS = tuple(_LEFT_OUT)
 """Least sizes of a connected part that are tried, as shares of the object's largest part."""
 
 
-def tidied(found: Instances, least: float) -> Instances:
-    """Leave small connected parts out of all objects; see `ops.instance_parts.without_specks`."""
-    return replace(found, objects=tuple(without_specks(entry, least) for entry in found.objects)) if least else found
-
-
-def fit_objects(results: Iterable[tuple[Instances, Target]], deadline: float | None) -> Adjustments:
+def fit_objects(results: Iterable[tuple[Sequence[Instances], Target]], deadline: float | None) -> Adjustments:
     """Choose the least score of an object and the least size of its parts, by the F1 averaged over IoU 0.5 to 0.9.
 
     Args:
-        results: all objects of each image, whatever their score, with its truth.
+        results: all objects of each image, whatever their score, with each of `PARTS`; and the truth.
         deadline: in seconds of `time.monotonic()`.
     """
     counts, objects, images, end = np.zeros((len(PARTS), len(SCORES), len(THRESHOLDS), 3)), 0, 0, ""
-    for result, target in results:
+    for found, target in results:
         assert target.instances is not None
         objects, images = objects + len(target.instances), images + 1
-        for place, part in enumerate(PARTS):
-            compared = compare(target.instances, tidied(result, part), target.ignored, by_class=False)
-            counts[place] += _by_score(compared)
+        counts += [_by_score(compare(target.instances, one, target.ignored, by_class=False)) for one in found]
         if deadline is not None and time.monotonic() > deadline:
             end = "; time ran out, so another run may use more or fewer"
             break
     scores = _mean_f1(counts)
     if not objects or not scores.max():
         return Adjustments()
-    place = int(scores.max(axis=1).argmax())
-    part, tried = PARTS[place], scores[place]
     # The best score of a few validation images is an accident: those that one object more or less would make the best
     # do as well.
-    least = middle_of_best(SCORES, tried, 1 / objects)
+    chosen = [middle_of_best(SCORES, tried, 1 / objects) for tried in scores]
+    reached = [float(tried[SCORES.index(least)]) for tried, least in zip(scores, chosen, strict=True)]
+    place = reached.index(max(reached))
+    part, least = PARTS[place], chosen[place]
     note = (
         f"minimum score of an object fitted on {plural(images, 'validation image')}: {least:g}{_LEFT_OUT[part]} "
-        f"(F1 over IoU 0.5 to 0.9: {tried[SCORES.index(least)]:.3f}){end}"
+        f"(F1 over IoU 0.5 to 0.9: {reached[place]:.3f}){end}"
     )
     return Adjustments({"score": least, **({"part": part} if part else {})}, (note,))
 

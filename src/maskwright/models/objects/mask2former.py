@@ -166,7 +166,7 @@ def build(  # noqa: PLR0913 - its keywords are options of users, each with its l
         layers: number of layers of deformable attention, which refine the backbone's levels, and of masked attention,
             which look at one level after another.
         queries: most segments in an image, or in a tile of a large one.
-        positions: masks depend on the place in the image too: not in the paper, but better after a short training.
+        positions: masks depend on the place in the crop or tile too: not in the paper, but better in short trainings.
 
     Raises:
         MaskwrightError: an invalid option.

@@ -70,7 +70,7 @@ class PixelDecoder(nn.Module):
         self.laterals = nn.ModuleList(_projected(channels[level], width, bias=False) for level in self.fine)
         self.blends = nn.ModuleList(_blend(width) for _ in self.fine)
         self.masks = nn.Conv2d(width, width, 1)
-        self.places = nn.Conv2d(4 * len(HALF_WAVES), width, 1, bias=False) if positions else None
+        self.positions = nn.Conv2d(4 * len(HALF_WAVES), width, 1, bias=False) if positions else None
         initialise(self)
         self.levels = nn.Parameter(torch.randn(1, len(self.attended), width))
         self.layers = nn.ModuleList(PixelLayer(width, heads, len(self.attended)) for _ in range(layers))
@@ -95,8 +95,8 @@ class PixelDecoder(nn.Module):
             skip = lateral(features[level])
             finest = blend(skip + resize(finest, height_width(skip)))
         drawn = self.masks(finest)
-        if self.places is not None:
-            drawn = drawn + self.places(waves(height_width(drawn), drawn.device))
+        if self.positions is not None:
+            drawn = drawn + self.positions(waves(height_width(drawn), drawn.device))
         return found, drawn
 
 
