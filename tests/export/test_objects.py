@@ -242,6 +242,9 @@ def test_the_file_says_which_parts_of_an_object_count(trained: Trained) -> None:
     assert "connected parts" not in said[0.0]
     assert "(8 neighbours), those below 10% of the largest one do not count" in said[0.1]
     assert "(8 neighbours), only the largest counts" in said[1.0]
+    assert "IoU" not in said[1.0]
+    alone = card.model_copy(update={"decoding": {"score": 0.5, "double": 0.5}})
+    assert "have an IoU above 0.5, the less certain does not count" in usage(alone, Reading(stride=4))
 
 
 def test_the_command_line_exports_predicts_and_evaluates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,3 +91,23 @@ def test_parts_stay_where_the_annotation_has_them(true: bool) -> None:
     judge = task.judge(CLASSES, fitted.decoding)
     judge.update("a", images[0].blocks, images[0].target)
     assert judge.compute().mean["mask_ap"].value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("true", [True, False])
+def test_doubles_go_where_the_annotation_has_none(true: bool) -> None:
+    """The second square shares 4/5 of the first one: an IoU of 20/30."""
+    pair = tuple(Instance(1, 0, left, np.ones((5, 5), bool), score) for left, score in ((0, 0.9), (1, 0.8)))
+    block = Block(slice(0, 30), slice(0, 30), torch.empty(0, 30, 30), Instances(SIZE, pair))
+    truth = Instances(SIZE, pair if true else pair[:1])
+    one = Seen("a", [block], Target(np.zeros(SIZE, np.uint8), None, truth))
+    task = InstanceObjects()
+    # One more image, where the less certain object is true: so a least score cannot tell them apart.
+    alone = Seen(
+        "b",
+        [replace(block, objects=Instances(SIZE, pair[1:]))],
+        replace(one.target, instances=Instances(SIZE, pair[1:])),
+    )
+    fitted = task.fit(iter([one, alone] * 10), 20, CLASSES, None)
+    assert fitted.decoding.get("double") == (None if true else 0.5)
+    assert ("two objects with an IoU above 0.5" in fitted.notes[0]) != true
+    assert len(task.decode([block], SIZE, CLASSES, fitted.decoding)) == (2 if true else 1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.channels import total
 from maskwright.models.objects.reading import LEAST_SCORE, READING_KEY
 from maskwright.models.weights import CARD_KEY
-from maskwright.tasks.by_objects import least_part, least_score
+from maskwright.tasks.by_objects import least_part, least_score, most_alike
 
 if TYPE_CHECKING:
     from maskwright.models.bundle import Card
@@ -75,6 +75,11 @@ def _of_maps(card: Card) -> list[str]:
         lines.append(
             f"Decoding: {json.dumps(card.decoding)}. Add 'offsets' to the raw values of the classes before the largest "
             "is taken; divide the sums by 'temperature' before the activation to get calibrated probabilities."
+        )
+    if (most := most_alike(card.decoding)) < 1:
+        lines.append(
+            f"Of two objects of a class whose masks have an IoU above {most:g}, the less certain does not count "
+            "('double' of 'decoding')."
         )
     return lines
 

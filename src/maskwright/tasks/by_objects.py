@@ -73,6 +73,13 @@ def least_part(decoding: Decoding) -> float:
     return least
 
 
+def most_alike(decoding: Decoding) -> float:
+    """Return the largest IoU of two objects of one class; 1 if none was fitted."""
+    most = decoding.get("double", 1.0)
+    assert isinstance(most, float)
+    return most
+
+
 def least_score(decoding: Decoding) -> float:
     """Return the least score of an object that counts."""
     least = decoding.get("score", SCORE)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maskwright.core.instances import Instances
+from maskwright.metrics.object_overlap import compare
 from maskwright.ops.instance_parts import overlap, united, without_specks
 
 if TYPE_CHECKING:
@@ -50,6 +51,22 @@ def merged(
             whole = replace(without_specks(united(parts), part), index=order[parts[0].index], score=score)
             found.append((-score, first, whole))
     return Instances(size, tuple(entry for _, _, entry in sorted(found, key=lambda one: one[:2])))
+
+
+def without_doubles(found: Instances, most: float) -> Instances:
+    """Leave out the less certain of any two objects of one class that are too much alike.
+
+    Args:
+        found: from the highest score to the lowest.
+        most: largest IoU of two objects; with 1 all stay.
+    """
+    if most >= 1:
+        return found
+    compared, kept = compare(found, found), [True] * len(found)
+    for better, other in sorted(compared.pairs[compared.iou > most].tolist()):
+        if better < other and kept[better]:
+            kept[other] = False
+    return replace(found, objects=tuple(entry for entry, stays in zip(found.objects, kept, strict=True) if stays))
 
 
 def _objects(blocks: Iterable[Block], height: int, same: float) -> Iterator[tuple[int, list[Instance]]]:

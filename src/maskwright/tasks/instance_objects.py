@@ -13,16 +13,16 @@ import numpy as np
 
 from maskwright.core.targets import Target
 from maskwright.metrics.object_judge import ObjectJudge
-from maskwright.tasks.by_objects import ByObjects, least_part, least_score
+from maskwright.tasks.by_objects import ByObjects, least_part, least_score, most_alike
 from maskwright.tasks.instance import InstanceSegmentation
 from maskwright.tasks.instance_judge import InstanceJudge
-from maskwright.tasks.instance_merge import merged
+from maskwright.tasks.instance_merge import merged, without_doubles
 from maskwright.tasks.instance_regions import RegionLoss
-from maskwright.tasks.instance_score import PARTS, SCORES, fit_objects
+from maskwright.tasks.instance_score import DOUBLES, PARTS, SCORES, fit_objects
 from maskwright.tasks.object_truths import object_truths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import nn
@@ -61,16 +61,18 @@ class InstanceObjects(ByObjects, InstanceSegmentation):
         confidence: bool = False,
     ) -> Instances:
         """Merge what the blocks show."""
-        return merged(blocks, size, self.order(classes), least_score(decoding), least_part(decoding))
+        return _whole(blocks, size, self.order(classes), decoding, least_score(decoding))
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
-        """Fit the least score of an object, and the least size of a part of one."""
+        """Fit the least score of an object, the least size of a part of one, and how much alike two may be."""
         order = self.order(classes)
-        shown = ((list(one.blocks), one.target) for one in seen)
-        results = (
-            ([merged(blocks, target.size, order, part=part) for part in PARTS], target) for blocks, target in shown
-        )
-        return fit_objects(results, deadline)
+
+        def tried(one: Seen) -> Iterator[Instances]:
+            blocks = list(one.blocks)
+            found = [merged(blocks, one.target.size, order, part=part) for part in PARTS]
+            return (without_doubles(objects, most) for most in DOUBLES for objects in found)
+
+        return fit_objects(((tried(one), one.target) for one in seen), deadline)
 
     def judge(self, classes: Classes, decoding: Decoding, *, quick: bool = False) -> InstanceJudge:
         """Return a judge of objects, which sees those of low scores too.
@@ -80,6 +82,12 @@ class InstanceObjects(ByObjects, InstanceSegmentation):
         """
         order, tried = self.order(classes), () if "score" in decoding else SCORES
         return InstanceJudge(
-            lambda blocks, size: merged(blocks, size, order, part=least_part(decoding)),
+            lambda blocks, size: _whole(blocks, size, order, decoding),
             ObjectJudge(classes, least=least_score(decoding), tried=tried),
         )
+
+
+def _whole(
+    blocks: Iterable[Block], size: tuple[int, int], order: Sequence[int], decoding: Decoding, least: float = 0.0
+) -> Instances:
+    return without_doubles(merged(blocks, size, order, least, least_part(decoding)), most_alike(decoding))

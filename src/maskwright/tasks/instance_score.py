@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,16 +30,20 @@ _LEFT_OUT = {
 }
 PARTS = tuple(_LEFT_OUT)
 """Least sizes of a connected part that are tried, as shares of the object's largest part."""
+DOUBLES = (1.0, 0.5)
+"""Largest IoUs of two objects of one class that are tried. Annotated objects are seldom so much alike."""
 
 
-def fit_objects(results: Iterable[tuple[Sequence[Instances], Target]], deadline: float | None) -> Adjustments:
-    """Choose the least score of an object and the least size of its parts, by the F1 averaged over IoU 0.5 to 0.9.
+def fit_objects(results: Iterable[tuple[Iterable[Instances], Target]], deadline: float | None) -> Adjustments:
+    """Choose which objects, and which of their parts, count, by the F1 averaged over IoU 0.5 to 0.9.
 
     Args:
-        results: all objects of each image, whatever their score, with each of `PARTS`; and the truth.
+        results: all objects of each image, whatever their score, with the first of `DOUBLES` and each of `PARTS`, then
+            with the next; and the truth.
         deadline: in seconds of `time.monotonic()`.
     """
-    counts, objects, images, end = np.zeros((len(PARTS), len(SCORES), len(THRESHOLDS), 3)), 0, 0, ""
+    tried = list(product(DOUBLES, PARTS))
+    counts, objects, images, end = np.zeros((len(tried), len(SCORES), len(THRESHOLDS), 3)), 0, 0, ""
     for found, target in results:
         assert target.instances is not None
         objects, images = objects + len(target.instances), images + 1
@@ -51,15 +56,17 @@ def fit_objects(results: Iterable[tuple[Sequence[Instances], Target]], deadline:
         return Adjustments()
     # The best score of a few validation images is an accident: those that one object more or less would make the best
     # do as well.
-    chosen = [middle_of_best(SCORES, tried, 1 / objects) for tried in scores]
-    reached = [float(tried[SCORES.index(least)]) for tried, least in zip(scores, chosen, strict=True)]
+    chosen = [middle_of_best(SCORES, each, 1 / objects) for each in scores]
+    reached = [float(each[SCORES.index(least)]) for each, least in zip(scores, chosen, strict=True)]
     place = reached.index(max(reached))
-    part, least = PARTS[place], chosen[place]
+    (most, part), least = tried[place], chosen[place]
+    alone = f", without the less certain of two objects with an IoU above {most:g}" if most < 1 else ""
     note = (
-        f"minimum score of an object fitted on {plural(images, 'validation image')}: {least:g}{_LEFT_OUT[part]} "
+        f"minimum score of an object fitted on {plural(images, 'validation image')}: {least:g}{_LEFT_OUT[part]}{alone} "
         f"(F1 over IoU 0.5 to 0.9: {reached[place]:.3f}){end}"
     )
-    return Adjustments({"score": least, **({"part": part} if part else {})}, (note,))
+    rest = {**({"part": part} if part else {}), **({"double": most} if most < 1 else {})}
+    return Adjustments({"score": least, **rest}, (note,))
 
 
 def _by_score(compared: Comparison) -> NDArray[np.int64]:
