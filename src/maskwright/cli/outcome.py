@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from maskwright.cli.errors import DONE, YOURS
 from maskwright.core.text import percent, plural
-from maskwright.workflows.predict_parts.rejection import riskiest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,6 +76,8 @@ def _show_risks(terminal: Terminal, result: PredictResult) -> None:
     """Show the images that are likeliest to be wrong: the first that are rejected, or else the first few of several."""
     if result.rejected is None and len(result.images) <= MOST_RISKY:
         return
+    from maskwright.workflows.predict_parts.rejection import riskiest
+
     risky = riskiest(result.images)[:MOST_RISKY] if result.rejected is None else result.rejected[:MOST_REJECTED]
     if risky:
         from maskwright.cli.tables import Column, table
