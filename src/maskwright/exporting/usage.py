@@ -76,11 +76,6 @@ def _of_maps(card: Card) -> list[str]:
             f"Decoding: {json.dumps(card.decoding)}. Add 'offsets' to the raw values of the classes before the largest "
             "is taken; divide the sums by 'temperature' before the activation to get calibrated probabilities."
         )
-    if (most := most_alike(card.decoding)) < 1:
-        lines.append(
-            f"Of two objects of a class whose masks have an IoU above {most:g}, the less certain does not count "
-            "('double' of 'decoding')."
-        )
     return lines
 
 
@@ -94,4 +89,9 @@ def _of_objects(card: Card, reading: Reading) -> list[str]:
     if part:
         which = "only the largest counts" if part == 1 else f"those below {part:.0%} of the largest one do not count"
         lines.append(f"Of the connected parts of a mask (8 neighbours), {which} ('part' of 'decoding').")
+    if (most := most_alike(card.decoding)) < 1:
+        lines.append(
+            f"Of two objects of a class whose masks have an IoU above {most:g}, the less certain does not count "
+            "('double' of 'decoding')."
+        )
     return lines
