@@ -17,13 +17,14 @@ from torch import nn
 from maskwright import models
 from maskwright.cli.main import run as terminal
 from maskwright.core.classes import Classes
-from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.core.plan import CrfPlan, DataPlan, ModelPlan, PredictPlan
 from maskwright.core.records import ImageRef
 from maskwright.diagnosis.risk import FEW_PIXELS
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.ops.rows import ArrayRows
+from maskwright.postprocess import find_postprocessor
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_parts import scan_plan
 from maskwright.workflows.predict_parts.bands import PanelBands
@@ -146,6 +147,20 @@ def test_rows_behind_a_postprocessor_belong_to_one_of_the_two(scan: Path) -> Non
     predictor, source = tiles_of({}), ArrayRows(tifffile.imread(scan))
     picture = Picture(ImageRef(scan), PurePosixPath("scan.tif"), PurePosixPath("scan"))
     assert identity(predictor, picture, source) != identity(predictor, picture, source, judged=True)
+
+
+def test_a_scan_behind_a_postprocessor_equals_the_image_read_whole(
+    tmp_path: Path, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The postprocessor is fitted on calibrated probabilities, so it needs the temperature in a scan too."""
+    plain = tiles_of({"offsets": OFFSETS, "temperature": TEMPERATURE})
+    predictor = plain.with_postprocessor(find_postprocessor("crf")(CrfPlan()))
+    rows = predict(predictor, [scan], tmp_path / "rows", REJECT).images[0]
+    monkeypatch.setattr(scan_plan, "SCAN_PIXELS", 10**9)
+    whole = predict(predictor, [scan], tmp_path / "whole", REJECT).images[0]
+    assert [image.files["mask"].suffix for image in (rows, whole)] == [".tif", ".png"]
+    assert rows.summary == whole.summary
+    assert rows.risk == pytest.approx(whole.risk)
 
 
 def test_frames_of_a_video_are_rejected_like_images(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -170,12 +170,12 @@ def _share(bands: LabelBands, on_share: Callable[[float], None], _row: int) -> N
 def _planned(
     picture: Picture, predictor: Predictor, source: OpenImage, *, judged: bool
 ) -> tuple[Predictor, RowPlan | TilePlan | None]:
-    # The temperature changes no label, and takes time; what follows the network was fitted without it. Where there is
-    # one, maps by rows are probabilities too.
+    # A temperature changes no label and takes time, so only the risk needs it. With one, maps by rows are probabilities
+    # too. What follows the network was fitted on calibrated probabilities, and always gets them.
     decoding = predictor.card.decoding
-    calibrated = judged and predictor.postprocessor is None
-    wanted = {"temperature": 1.0, **decoding} if calibrated else predictor.task.uncalibrated(decoding)
-    plain = predictor.with_decoding(wanted)
+    if predictor.postprocessor is None:
+        decoding = {"temperature": 1.0, **decoding} if judged else predictor.task.uncalibrated(decoding)
+    plain = predictor.with_decoding(decoding)
     try:
         return planned(plain, source)
     except (MaskwrightError, MemoryError) as error:
