@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -119,14 +118,18 @@ def test_before_int8_upsampled_maps_are_convolved_without_a_transposed_convoluti
 ) -> None:
     torch.manual_seed(0)
     unet = create("unet", GROUPS, backbone="compact").eval()
-    card = SimpleNamespace(data=SimpleNamespace(channels=3))
-    exporter, x = Exporter(unet, cast("Any", card)), torch.randn(1, 3, 64, 64)
+    for layer in unet.decoder.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(0.0, 0.1)
+            layer.running_var.uniform_(0.5, 2.0)
+    exporter, x = Exporter(unet, cast("Any", None)), torch.randn(1, 3, 64, 64)
     expected = unet(x)
     graphs = iter("ab")
     monkeypatch.setattr(formats, "to_onnx", lambda *_: (Counter(next(graphs)), {}))
     monkeypatch.setattr(Counter, "CopyFrom", Counter.update, raising=False)
     assert [exporter._onnx(), exporter._onnx()] == [Counter("a")] * 2
     exporter.prepare_int8()
+    assert all(isinstance(block[0][1], nn.Identity) for block in unet.decoder.blocks), "folded before the sum"
     with monkeypatch.context() as patch:
         patch.setattr(nn.functional, "conv_transpose2d", None)
         patch.setattr(nn.functional, "interpolate", None)

@@ -17,7 +17,6 @@ from maskwright.core.paths import EXPORT_FILES
 from maskwright.exporting.graph import halved, to_onnx
 from maskwright.exporting.usage import INPUT
 from maskwright.models import bundle
-from maskwright.models.folding import fold_batch_norms
 from maskwright.models.layers.blocks import DoubleConv
 from maskwright.models.objects.query_decoder import QueryDecoder
 
@@ -82,12 +81,10 @@ class Exporter:
         U-Net with `compact`, 512x512, OpenVINO, one thread with AVX2: 85 ms instead of 104 with upsampled maps.
         """
         blocks = [layer for layer in self.segmenter.modules() if isinstance(layer, DoubleConv) and layer.coarse]
-        if not blocks:
-            return
-        fold_batch_norms(self.segmenter, self.card.data.channels)  # after the sum, no runtime would fold them
         for block in blocks:
             block.split()
-        self._graph = None
+        if blocks:
+            self._graph = None
 
     def write(self, target: str, folder: Path, precision: Precision) -> Path:
         """Write the network for a target into an existing folder, and return the file to open.

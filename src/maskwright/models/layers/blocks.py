@@ -8,6 +8,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import fuse_conv_bn_eval
 
 from maskwright.models.layers.enlarging import JoinedConv, enlarged_convolution
 from maskwright.models.layers.norm import BatchNorm2d
@@ -129,7 +130,10 @@ class DoubleConv(nn.Sequential):
     def split(self) -> None:
         """Compute `joined` by layers that runtimes have in int8, from now on. The block cannot be trained any more."""
         first = cast("nn.Sequential", self[0])
-        first[0] = JoinedConv(cast("nn.Conv2d", first[0]), self.coarse)
+        convolution = cast("nn.Conv2d", first[0])
+        if isinstance(first[1], BatchNorm2d):  # behind a sum of two convolutions, no runtime would fold it
+            convolution, first[1] = fuse_conv_bn_eval(convolution, first[1]), nn.Identity()
+        first[0] = JoinedConv(convolution, self.coarse)
         self.coarse = 0
 
     def joined(self, coarse: Tensor, skip: Tensor | None, factor: int = 2) -> Tensor:
