@@ -30,7 +30,8 @@ def show_outcome(
         done: what the verb did to the images, "predicted".
         said: notes that were printed before.
     """
-    images = [_plain(image, result) for image in result.images]
+    marked = None if result.rejected is None else {(each.source, each.page) for each in result.rejected}
+    images = [_plain(image, marked) for image in result.images]
     failures = [{"path": failure.path, "reason": failure.reason} for failure in result.failures]
     notes = [*said, *result.notes]
     document = {"out": out, "outputs": result.outputs, "images": images, "failures": failures, "notes": notes}
@@ -51,8 +52,8 @@ def show_outcome(
     return YOURS if failures else DONE
 
 
-def _plain(image: Predicted, result: PredictResult) -> dict[str, Any]:
-    """Return what the JSON document says about an image."""
+def _plain(image: Predicted, marked: set[tuple[Path, int | None]] | None) -> dict[str, Any]:
+    """Return what the JSON document says about an image, given file and page of the rejected ones; None for no rule."""
     plain: dict[str, Any] = {
         "source": image.source,
         "page": image.page,
@@ -60,7 +61,7 @@ def _plain(image: Predicted, result: PredictResult) -> dict[str, Any]:
         "summary": image.summary,
         "risk": None if image.risk is None else round(image.risk, 4),
     }
-    return plain if result.rejected is None else plain | {"rejected": image in result.rejected}
+    return plain if marked is None else plain | {"rejected": (image.source, image.page) in marked}
 
 
 def _plain_video(video: PredictedVideo, result: PredictResult) -> dict[str, Any]:
