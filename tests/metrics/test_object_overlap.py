@@ -118,7 +118,7 @@ def test_leaving_out_low_scores_later_is_leaving_them_out_before(seed: int, leas
 
 @pytest.mark.parametrize("at_once", [1, 7, 256])
 def test_pairs_are_those_of_a_double_loop(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr("maskwright.metrics.object_overlap.AT_ONCE", at_once)
+    monkeypatch.setattr("maskwright.ops.boxes.AT_ONCE", at_once)
     rng = np.random.default_rng(0)
 
     def some(count: int) -> list[Instance]:

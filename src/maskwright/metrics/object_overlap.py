@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskwright.metrics.object_boundary import boundary_ious
+from maskwright.ops.boxes import overlapping
 from maskwright.ops.instance_maps import common_pixels
 from maskwright.ops.instance_parts import part_in
 
@@ -25,8 +26,6 @@ MOSTLY = 0.5
 """Share of its pixels above which an object lies in what is ignored (Kirillov et al. 2019, section 4.2)."""
 CLOSE = 0.5
 """IoU above which the outlines of two objects are compared: above it, no object has two partners."""
-AT_ONCE = 256
-"""Boxes that are compared at once with all those of the same rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +107,7 @@ def compare(
         outlines: compute the boundary IoU, which takes longer than all the rest.
     """
     true, predicted = (_numbers(objects, by_class) for objects in (truth, found))
-    near = _overlapping(true.box, predicted.box)
+    near = overlapping(true.box, predicted.box)
     pairs = near[true.index[near[:, 0]] == predicted.index[near[:, 1]]]
     shared = np.array([common_pixels(truth.objects[i], found.objects[j]) for i, j in pairs.tolist()], np.int64)
     outside = _outside(truth, ignored)
@@ -160,33 +159,6 @@ def _numbers(objects: Instances, by_class: bool) -> Objects:
         score=np.array([entry.score for entry in objects.objects], np.float64),
         exempt=numbers[:, 6] != 0,
     )
-
-
-def _overlapping(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the pairs (p, 2) of boxes (n, 4) and boxes (m, 4) that share a pixel, in order.
-
-    Of many boxes, some at a time are taken from the top to the bottom, and compared with those of the same rows.
-    """
-    if len(ours) <= AT_ONCE:
-        return np.argwhere(_touch(ours, theirs)).astype(np.int32)
-    order = np.argsort(ours[:, 0], kind="stable")
-    found = [np.empty((0, 2), np.intp)]
-    for start in range(0, len(order), AT_ONCE):
-        chosen = order[start : start + AT_ONCE]
-        boxes = ours[chosen]
-        level = np.flatnonzero((theirs[:, 0] < boxes[:, 2].max()) & (theirs[:, 2] > boxes[:, 0].min()))
-        one, other = np.nonzero(_touch(boxes, theirs[level]))
-        found.append(np.stack([chosen[one], level[other]], axis=1))
-    pairs = np.concatenate(found)
-    return pairs[np.lexsort(pairs.T[::-1])].astype(np.int32)
-
-
-def _touch(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return which boxes (n, 4) share a pixel with which boxes (m, 4), as (n, m)."""
-    top, left, bottom, right = ours.T[:, :, None]
-    other = theirs.T
-    near: NDArray[np.bool_] = (top < other[2]) & (bottom > other[0]) & (left < other[3]) & (right > other[1])
-    return near
 
 
 def _outside(truth: Instances, ignored: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 def united(parts: Sequence[Instance]) -> Instance:
     """Return the first part with the pixels of all; a pixel of several has the highest of their shares."""
+    if len(parts) == 1:
+        return parts[0]
     top, left = min(part.top for part in parts), min(part.left for part in parts)
     size = max(part.rows.stop for part in parts) - top, max(part.columns.stop for part in parts) - left
     masks = [part.mask for part in parts]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from maskwright.core.instances import Instances
-from maskwright.metrics.object_overlap import compare
+from maskwright.ops.boxes import overlapping
+from maskwright.ops.instance_maps import common_pixels
 from maskwright.ops.instance_parts import overlap, united, without_specks
 
 if TYPE_CHECKING:
@@ -17,10 +20,13 @@ if TYPE_CHECKING:
 
 SAME = 0.5
 """Objects of two blocks are the same if their IoU, where both blocks see, is at least this."""
-LARGE = 0.5
-"""Connected parts of at least this share of the largest one tell whether objects are the same: where two blocks
-overlap, an object may have nothing but a few stray pixels. F1 of people in mosaics of 2x2 photographs rose from 0.43 to
-0.60, and with the largest part of each object only from 0.66 to 0.72 (0.75 in the photographs)."""
+LARGE = 0.1
+"""Least size, as a share of the largest one, of the connected parts that show whether objects of two blocks are the
+same: where the blocks overlap, an object may have nothing but a few stray pixels."""
+CUT = 0.9
+"""If only larger parts belong to an object, those are compared that have nearly (this share of) the size, since a block
+may cut a part. F1 of people in mosaics of 2x2 photographs, whose network keeps the largest part of each: 0.73 if all
+parts are compared, 0.76 by `LARGE` alone, 0.82 by both (0.83 in the photographs)."""
 
 
 def merged(
@@ -45,10 +51,10 @@ def merged(
         The objects, from the highest score to the lowest; the score of a merged one is the highest of its parts.
     """
     found: list[tuple[float, int, Instance]] = []
-    for first, parts in _objects(blocks, size[0], same):
-        score = max(part.score for part in parts)
+    for first, pieces in _objects(blocks, size[0], _Merge(same, max(CUT * part, LARGE))):
+        score = max(piece.score for piece in pieces)
         if score >= least:
-            whole = replace(without_specks(united(parts), part), index=order[parts[0].index], score=score)
+            whole = replace(without_specks(united(pieces), part), index=order[pieces[0].index], score=score)
             found.append((-score, first, whole))
     return Instances(size, tuple(entry for _, _, entry in sorted(found, key=lambda one: one[:2])))
 
@@ -62,16 +68,22 @@ def without_doubles(found: Instances, most: float) -> Instances:
     """
     if most >= 1:
         return found
-    compared, kept = compare(found, found), [True] * len(found)
-    for better, other in sorted(compared.pairs[compared.iou > most].tolist()):
-        if better < other and kept[better]:
-            kept[other] = False
+    rows = [(one.top, one.left, one.rows.stop, one.columns.stop, one.index, one.area) for one in found.objects]
+    numbers = np.array(rows, np.int64).reshape(-1, 6)
+    better, other = overlapping(numbers[:, :4], numbers[:, :4]).T
+    index, area = numbers[:, 4], numbers[:, 5]
+    smaller, larger = np.minimum(area[better], area[other]), np.maximum(area[better], area[other])
+    near = (better < other) & (index[better] == index[other]) & (smaller > most * larger)  # no IoU is above this ratio
+    kept = [True] * len(found)
+    for first, second in zip(better[near].tolist(), other[near].tolist(), strict=True):
+        if kept[first] and kept[second]:
+            shared = common_pixels(found.objects[first], found.objects[second])
+            kept[second] = shared <= most * (area[first] + area[second] - shared)
     return replace(found, objects=tuple(entry for entry, stays in zip(found.objects, kept, strict=True) if stays))
 
 
-def _objects(blocks: Iterable[Block], height: int, same: float) -> Iterator[tuple[int, list[Instance]]]:
+def _objects(blocks: Iterable[Block], height: int, merge: _Merge) -> Iterator[tuple[int, list[Instance]]]:
     """Yield each object as its parts, with the place of the first among the parts of all objects."""
-    merge = _Merge(same)
     for block in blocks:
         yield from merge.finished(block.rows.start)
         merge.add(block)
@@ -83,10 +95,11 @@ class _Merge:
 
     Args:
         same: see `merged`.
+        large: least size of the parts that are compared, as a share of the largest one.
     """
 
-    def __init__(self, same: float) -> None:
-        self._same = same
+    def __init__(self, same: float, large: float) -> None:
+        self._same, self._large = same, large
         self._parts: dict[int, Instance] = {}
         self._compared: dict[int, Instance] = {}
         self._block_of: dict[int, int] = {}
@@ -99,7 +112,6 @@ class _Merge:
         assert block.objects is not None
         own = range(self._count, self._count + len(block.objects))
         self._parts.update(zip(own, block.objects.objects, strict=True))
-        self._compared.update((place, without_specks(self._parts[place], LARGE)) for place in own)
         self._block_of.update(dict.fromkeys(own, self._blocks))
         for other, theirs in self._near:
             if other.columns.start < block.columns.stop and block.columns.start < other.columns.stop:
@@ -123,7 +135,7 @@ class _Merge:
         self._block_of = {place: block for place, block in self._block_of.items() if place in waiting}
         for group in groups:
             for place in group:
-                del self._compared[place]
+                self._compared.pop(place, None)
         return [(group[0], [self._parts.pop(place) for place in group]) for group in groups]
 
     def _waiting(self, top: int) -> set[int]:
@@ -144,16 +156,23 @@ class _Merge:
         """Yield which parts of two blocks agree in a window, each pair after the lower of its scores."""
         near = self._reaching(window, theirs)
         for one in self._reaching(window, own):
-            entry = self._compared[one]
+            entry = self._compared_of(one)
             for two in near:
-                other = self._compared[two]
+                other = self._compared_of(two)
                 touching = other.index == entry.index and _meets(entry, other.rows, other.columns)
                 if touching and overlap(entry, other, *window) >= self._same:
                     yield min(entry.score, other.score), one, two
 
     def _reaching(self, window: tuple[slice, slice], places: range) -> list[int]:
         """Return the parts of a block that reach into a window; objects that are complete cannot."""
-        return [place for place in places if place in self._compared and _meets(self._compared[place], *window)]
+        near = (place for place in places if place in self._parts and _meets(self._parts[place], *window))
+        return [place for place in near if _meets(self._compared_of(place), *window)]
+
+    def _compared_of(self, place: int) -> Instance:
+        """Return what is compared of a part."""
+        if place not in self._compared:
+            self._compared[place] = without_specks(self._parts[place], self._large)
+        return self._compared[place]
 
 
 def _shared(one: Block, two: Block) -> tuple[slice, slice]:

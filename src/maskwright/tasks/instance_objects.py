@@ -6,7 +6,6 @@ tiles show of one object, and the least score of an object and the least size of
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ import numpy as np
 
 from maskwright.core.targets import Target
 from maskwright.metrics.object_judge import ObjectJudge
-from maskwright.ops.instance_parts import without_specks
 from maskwright.tasks.by_objects import ByObjects, least_part, least_score, most_alike
 from maskwright.tasks.instance import InstanceSegmentation
 from maskwright.tasks.instance_judge import InstanceJudge
@@ -70,10 +68,8 @@ class InstanceObjects(ByObjects, InstanceSegmentation):
         order = self.order(classes)
 
         def tried(one: Seen) -> Iterator[Instances]:
-            whole = merged(one.blocks, one.target.size, order)
-            found = [
-                replace(whole, objects=tuple(without_specks(entry, part) for entry in whole.objects)) for part in PARTS
-            ]
+            blocks = tuple(one.blocks)
+            found = [merged(blocks, one.target.size, order, part=part) for part in PARTS]
             return (without_doubles(objects, most) for most in DOUBLES for objects in found)
 
         return fit_objects(((tried(one), one.target) for one in seen), deadline)
