@@ -128,10 +128,23 @@ class Exporter:
         graph = self._onnx()
         model = openvino.Core().read_model(graph.SerializeToString())
         if precision.tiles is not None:
+            _fold(model)
             model = quantised(model, precision.tiles, _operations(model, precision.kept))
         for entry in graph.metadata_props:
             model.set_rt_info(entry.value, [entry.key])
         openvino.save_model(model, file, compress_to_fp16=precision.half)
+
+
+def _fold(model: Any) -> None:
+    """Compute what depends on constants only, in place: among others the weights of depthwise convolutions.
+
+    From weights that are still to be reshaped, NNCF takes a range for each column of a kernel, which OpenVINO computes
+    in floating point.
+    """
+    passes = optional("openvino.passes", "openvino")
+    manager = passes.Manager()
+    manager.register_pass(passes.ConstantFolding())
+    manager.run_passes(model)
 
 
 def _operations(model: Any, nodes: Sequence[str]) -> list[str]:
