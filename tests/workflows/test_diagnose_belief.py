@@ -131,7 +131,7 @@ def test_a_limit_says_what_has_no_risk(tmp_path: Path) -> None:
     marked = _judged(PredictResult((), [], images, videos=videos), Reject.parse("0.3"), tmp_path)
     assert marked.rejected is not None
     assert [(image.source.name, image.page) for image in marked.rejected] == [("clip.mp4", 4), ("b.png", None)]
-    assert marked.notes[0].startswith("`reject` judged nothing of 2 of 5 images, which have no risk")
+    assert marked.notes[0].startswith("2 of 5 images and frames have no risk, so `reject` does not judge them")
     assert not _judged(PredictResult((), [], images[1:]), Reject.parse("0.3"), tmp_path).notes
 
 

@@ -79,7 +79,7 @@ def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     height, width = facts.working_size(plan)
     passes = count * pixels(plan) / (max(facts.train_images, 1) * height * width)
     by_passes = math.sqrt(passes / PASSES) if passes < PASSES / 2 else 1.0
-    by_steps = _shrinking(count / enough_steps(plan), math.prod(plan.sampling.crop), height * width)
+    by_steps = _shrinking(count / _enough_steps(plan), math.prod(plan.sampling.crop), height * width)
     (least, why), now = detail(facts), plan.data.scale
     scale = round(min(max(now * max(min(by_passes, by_steps), 0.5), least), now), 3)
     if scale == now:
@@ -98,8 +98,8 @@ def resolution(facts: Facts, plan: Plan, cost: StepCost) -> list[Decision]:
     return [Decision("data.scale", scale, reason)]
 
 
-def enough_steps(plan: Plan) -> int:
-    """Return the number of steps that a training should have; images are shrunk if fewer than half of them fit."""
+def _enough_steps(plan: Plan) -> int:
+    """Return the number of steps of which half should fit at least; otherwise images are shrunk."""
     return ENOUGH.get(find_model(plan.model.name).learns, ENOUGH_STEPS)
 
 

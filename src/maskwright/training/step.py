@@ -109,7 +109,7 @@ class TrainingStep:
 
     def update(self) -> None:
         """Clip the gradients, keep their norm and update the weights."""
-        # Without clipping an infinite limit leaves every gradient as it is, and still says how long it is.
+        # Without clipping, an infinite limit leaves finite gradients as they are, and still returns their norm.
         norm = self.fabric.clip_gradients(
             self.model, self.optimizer, max_norm=self.plan.optim.clip or float("inf"), error_if_nonfinite=False
         )

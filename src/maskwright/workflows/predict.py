@@ -164,7 +164,7 @@ def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:
     notes = result.notes
     if unknown:
         notes += (
-            f"`reject` judged nothing of {unknown} of {plural(len(judged), 'image')}, which have no risk: a network of "
+            f"{unknown} of {len(judged)} images and frames have no risk, so `reject` does not judge them: a network of "
             "objects found none in them, or they are scans that were predicted before without `reject`",
         )
     return replace(result, outputs=(*result.outputs, table), rejected=marked, notes=notes)
