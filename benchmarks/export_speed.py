@@ -26,6 +26,7 @@ from maskwright.core import resources
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.readers import read_image
 from maskwright.inference.engine import method_of
+from maskwright.inference.exported import OpenvinoEngine
 from maskwright.inference.opening import How, opened
 from maskwright.models import bundle
 from maskwright.ops.images import resize_image
@@ -55,8 +56,10 @@ def eager(run: Path, tile: NDArray[np.uint8]) -> Callable[[], Any]:
 
 
 def engine(path: Path, tile: NDArray[np.uint8], *, fast: bool = False) -> Callable[[], Any]:
-    """Return a model file in the engine that reads it."""
+    """Return a model file in the engine that reads it, which knows this size of tile as it knows that of its card."""
     found, card = opened(path, How("cpu", fast=fast))
+    if isinstance(found, OpenvinoEngine):
+        found._fixed = {tile.shape[:3]}
     return lambda: method_of(found, card)(tile)
 
 
