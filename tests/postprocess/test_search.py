@@ -125,5 +125,5 @@ def test_quality_by_hand() -> None:
     labels = np.zeros((4, 8), np.uint8)
     labels[:, 6:] = 1
     # Of 32 pixels 8 are taken from class 1: IoU 16/24 and 8/16.
-    assert module._quality([labels], [given]).iou == pytest.approx((16 / 24 + 8 / 16) / 2)
-    assert module._quality([truth], [given]) == Quality(1.0, 1.0)
+    assert module.quality([labels], [given]).iou == pytest.approx((16 / 24 + 8 / 16) / 2)
+    assert module.quality([truth], [given]) == Quality(1.0, 1.0)

@@ -144,7 +144,7 @@ def test_images_that_it_was_fitted_on_do_not_judge_it_silently(bare: Path, data:
 def no_help(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is tried, the network alone is better."""
     qualities = iter([search.Quality(0.5, 0.5)])
-    monkeypatch.setattr(search, "_quality", lambda *_: next(qualities, search.Quality(0.4, 0.5)))
+    monkeypatch.setattr(search, "quality", lambda *_: next(qualities, search.Quality(0.4, 0.5)))
 
 
 def test_what_does_not_help_is_not_kept(bare: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,8 +42,8 @@ Postprocess = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Compare with a postprocessor after the network: crf, superpixels or edges. If the model has no settings "
-        "for it, they are fitted on validation images and saved in the model file.",
+        help="Compare with a postprocessor after the network: crf, superpixels, regions or edges. If the model has no "
+        "settings for it, they are fitted on validation images and saved in the model file.",
     ),
 ]
 Refit = Annotated[

@@ -20,8 +20,8 @@ Postprocess = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Postprocessor after the network, fitted on validation images: crf (dense CRF), superpixels, or edges (a "
-        "watershed on the edges that the network predicts).",
+        help="Postprocessor after the network, fitted on validation images: crf (dense CRF), superpixels, regions "
+        "(removes small regions and holes), or edges (a watershed on the edges that the network predicts).",
     ),
 ]
 OutputStride = Annotated[

@@ -5,7 +5,7 @@ Lengths are in pixels of the working resolution unless stated otherwise. `core.p
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -128,6 +128,17 @@ class EdgeWatershedPlan(Section):
     doubt: Number = Field(0.05, gt=0, le=0.5)
 
 
+class RegionsPlan(Section):
+    """The region filter that may follow the network (`postprocess.regions`).
+
+    Attributes:
+        least: for each class, in the order of the classes, the pixels that a connected region of it must have to stay;
+            the last number holds for all further classes.
+    """
+
+    least: tuple[Annotated[Whole, Field(ge=0, le=1_000_000)], ...] = Field((16,), min_length=1, max_length=255)
+
+
 class PostprocessPlan(Section):
     """Postprocessing after the network: settings where a search starts, or what it found.
 
@@ -137,11 +148,13 @@ class PostprocessPlan(Section):
         crf: the dense CRF.
         superpixels: the superpixel filter.
         edges: the watershed on predicted edges.
+        regions: the region filter.
     """
 
     crf: CrfPlan | None = None
     superpixels: SuperpixelsPlan | None = None
     edges: EdgeWatershedPlan | None = None
+    regions: RegionsPlan | None = None
 
 
 class Plan(Section):

@@ -12,6 +12,7 @@ from maskwright.core.text import listing
 from maskwright.postprocess.base import Fitted, Postprocessor, Sample
 from maskwright.postprocess.dense_crf import DenseCrf
 from maskwright.postprocess.edge_watershed import EdgeWatershed
+from maskwright.postprocess.region_filter import RegionFilter
 from maskwright.postprocess.superpixel_filter import SuperpixelFilter
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ POSTPROCESSORS: dict[str, type[Postprocessor]] = {
     "crf": DenseCrf,
     "superpixels": SuperpixelFilter,
     "edges": EdgeWatershed,
+    "regions": RegionFilter,
 }
 
 

@@ -82,8 +82,8 @@ class Fit:
         tried = "there was time for only one setting" if self.tried == 1 else f"{self.tried} settings tried"
         text = (
             f"{self.method.label} fitted on {plural(self.images, 'validation image')} ({tried}): "
-            f"{describe(self.settings)}; IoU {percent(self.without.iou)} -> {percent(self.quality.iou)}, boundary "
-            f"IoU {percent(self.without.boundary_iou)} -> {percent(self.quality.boundary_iou)} on these"
+            f"{self.method(self.settings).describe()}; IoU {percent(self.without.iou)} -> {percent(self.quality.iou)}, "
+            f"boundary IoU {percent(self.without.boundary_iou)} -> {percent(self.quality.boundary_iou)} on these"
         )
         if self.at_limit:
             text += f"; {' and '.join(self.at_limit)} ended at the limit of the search"
@@ -121,8 +121,8 @@ def search(
     began = time.monotonic()
     refined = _refined(method(start), samples, None if deadline is None else began + START_SHARE * (deadline - began))
     samples = samples[: len(refined)]
-    without = _quality([most_likely(sample.maps[: sample.classes]) for sample in samples], samples)
-    known = {_key(method, start): _quality(refined, samples)}
+    without = quality([most_likely(sample.maps[: sample.classes]) for sample in samples], samples)
+    known = {_key(method, start): quality(refined, samples)}
     best, state = start, (method, known, samples, deadline, began)
     for other in others:
         best = other if _beats(other, best, state) else best
@@ -157,10 +157,10 @@ def _beats(tried: Any, best: Any, state: _Search) -> bool:
         now = time.monotonic()
         if deadline is not None and now + (now - began) / len(known) > deadline:
             return False
-        quality = _with(method(tried), samples, deadline)
-        if quality is None:
+        found = _with(method(tried), samples, deadline)
+        if found is None:
             return False
-        known[key] = quality
+        known[key] = found
     return known[key].value > known[_key(method, best)].value
 
 
@@ -171,7 +171,7 @@ def _key(method: type[Postprocessor], settings: Any) -> tuple[float, ...]:
 def _with(tried: Postprocessor, samples: Sequence[Sample], deadline: float | None) -> Quality | None:
     """Evaluate settings on all samples; None if time does not allow it."""
     refined = _refined(tried, samples, deadline)
-    return _quality(refined, samples) if len(refined) == len(samples) else None
+    return quality(refined, samples) if len(refined) == len(samples) else None
 
 
 def _refined(tried: Postprocessor, samples: Sequence[Sample], deadline: float | None) -> list[NDArray[np.uint8]]:
@@ -187,7 +187,7 @@ def _refined(tried: Postprocessor, samples: Sequence[Sample], deadline: float | 
     return labels
 
 
-def _quality(labels: list[NDArray[np.uint8]], samples: Sequence[Sample]) -> Quality:
+def quality(labels: list[NDArray[np.uint8]], samples: Sequence[Sample]) -> Quality:
     """Score label maps (H, W), one per sample."""
     classes = samples[0].classes
     regions = np.zeros((classes, classes), np.int64)

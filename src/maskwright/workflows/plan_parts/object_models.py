@@ -28,6 +28,7 @@ NEEDS_MAPS: dict[str, Callable[[Plan], bool]] = {
     "postprocess.crf": lambda plan: plan.postprocess.crf is not None,
     "postprocess.superpixels": lambda plan: plan.postprocess.superpixels is not None,
     "postprocess.edges": lambda plan: plan.postprocess.edges is not None,
+    "postprocess.regions": lambda plan: plan.postprocess.regions is not None,
 }
 """Settings that only networks that emit maps have, and whether a plan uses them."""
 SECTIONS = ("model", "loss", "adversarial", "postprocess")

@@ -1,0 +1,49 @@
+"""Connected regions of label maps: by hand, against SciPy, and what becomes of those that go."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from maskwright.core.classes import IGNORE
+from maskwright.ops.small_regions import regions_of
+
+SPECK = np.array([[0, 0, 0, 0], [0, 1, 0, 2], [0, 0, 2, 2]], np.uint8)
+
+
+def test_areas_borders_and_heirs_by_hand() -> None:
+    found = regions_of(SPECK, 3)
+    assert found.labels.tolist() == [0, 1, 2]
+    assert found.areas.tolist() == [8, 1, 3]
+    # The speck of class 1 has four neighbours of class 0; class 2 has one above it and two at its left.
+    assert found.borders.tolist() == [[0, 4, 4], [4, 0, 0], [4, 0, 0]]
+    assert found.heirs.tolist() == [1, 0, 0]
+    assert found.without(found.areas < 2).tolist() == [[0, 0, 0, 0], [0, 0, 0, 2], [0, 0, 2, 2]]
+
+
+def test_a_region_without_a_border_and_one_without_a_class_stay() -> None:
+    alone = np.full((3, 4), 2, np.uint8)
+    np.testing.assert_array_equal(regions_of(alone, 3).without(np.ones(1, np.bool_)), alone)
+    half = np.full((2, 4), IGNORE, np.uint8)
+    half[:, 2:] = 1
+    found = regions_of(half, 3)
+    assert found.borders.tolist() == [[0, 0, 0], [0, 2, 0]]  # what is ignored is nobody's heir
+    np.testing.assert_array_equal(found.without(np.ones(2, np.bool_)), half)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 12), st.integers(1, 4))
+def test_regions_are_those_of_scipy(seed: int, height: int, width: int, classes: int) -> None:
+    labels = np.random.default_rng(seed).integers(0, classes, (height, width)).astype(np.uint8)
+    found = regions_of(labels, classes)
+    np.testing.assert_array_equal(found.labels[found.ids], labels)
+    expected = [
+        (index, int((places == number).sum()))
+        for index in range(classes)
+        for places, count in [ndimage.label(labels == index, np.ones((3, 3)))]
+        for number in range(1, count + 1)
+    ]
+    assert sorted(expected) == sorted(zip(found.labels.tolist(), found.areas.tolist(), strict=True))
+    assert found.borders.sum() == 2 * ((labels[1:] != labels[:-1]).sum() + (labels[:, 1:] != labels[:, :-1]).sum())
