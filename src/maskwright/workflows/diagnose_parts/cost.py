@@ -14,19 +14,27 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.resources import cores
 from maskwright.core.text import compact, percent, plural
+from maskwright.diagnosis.layer_memory import WHOLE, part_memory
 from maskwright.diagnosis.layer_times import part_times
 from maskwright.inference.engine import TorchEngine
 from maskwright.inference.opening import milliseconds
 from maskwright.inference.predictor import Predictor
 from maskwright.models.cost import count, planned_network
+from maskwright.models.device import resolve_device
+from maskwright.planning.task_rules import rules_of
 from maskwright.postprocess import POSTPROCESSORS, check_channels
+from maskwright.training.measure import step_cost
 from maskwright.workflows.diagnose_parts.figures import change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+    from torch import nn
+
     from maskwright.core.answers import Cell
     from maskwright.core.records import Record
+    from maskwright.models.bundle import Card
     from maskwright.workflows.diagnose_parts.study import Study
 
 SHOWN = 10
@@ -34,15 +42,19 @@ FEWEST, MOST = 4, 40
 """Images that settings of quality are compared on."""
 OVERLAPS = (0.0, 0.25, 0.5)
 STRIDES = (4, 8, 16)
+STEPS_RUN = 8
+"""Training steps that take as long as measuring one does: building, three steps, and the random crops."""
+TRAINING_SHARE = 0.3
+"""Share of the time for measuring a training step."""
 
 
 def cost(study: Study, deadline: float) -> Iterator[Answer]:
     """Measure time, memory and size, and what single settings change in score and time."""
-    yield _cost(study)
+    yield _cost(study, time.monotonic() + TRAINING_SHARE * (deadline - time.monotonic()))
     yield _options(study, deadline)
 
 
-def _cost(study: Study) -> Answer:
+def _cost(study: Study, deadline: float) -> Answer:
     predictor, card = study.predictor, study.predictor.card
     question = "What does it need in computing, memory and storage?"
     height, width = card.predict.tile_size
@@ -57,31 +69,23 @@ def _cost(study: Study) -> Answer:
     engine = predictor.engine
     if emits_objects(card.channels) or not isinstance(engine, TorchEngine):
         verdict = f"A megapixel takes {megapixel / 1000:.2g} s here; the model file has {size:.1f} MB."
-        return Answer("cost", question, verdict, figures=tuple(figures), method=_machine())
+        return Answer("cost", question, verdict, figures=(*figures, *_training(study, deadline)), method=_machine())
     tile = milliseconds([engine], card)[0]
     trained = planned_network(card.model, card.channels, card.data.channels)
     counted = count(trained, card.data.channels)
-    figures.insert(0, Figure(f"time of the network for one tile of {height} x {width}", tile, unit="ms"))
-    image = np.random.default_rng(0).integers(0, 256, (height, width, card.data.channels), np.uint8)
-    parts = sorted(part_times(engine, image, trained), key=lambda part: -part.milliseconds)
-    total = sum(part.milliseconds for part in parts)
-    grid = Grid(
-        "Parts of the network, the slowest first",
-        ("part", "time", "of all", "parameters"),
-        tuple(
-            (
-                part.name,
-                Figure("", part.milliseconds, unit="ms"),
-                percent(part.milliseconds / total),
-                compact(part.parameters),
-            )
-            for part in parts[:SHOWN]
-        ),
-    )
+    grid, working = _parts(engine, card, trained)
+    half = part_memory(engine, _noise(card, 2), ())[WHOLE].most / 1e6
+    figures = [
+        Figure(f"time of the network for one tile of {height} x {width}", tile, unit="ms"),
+        Figure("working memory of the network for it", working, unit="MB"),
+        Figure(f"the same for one of {height // 2} x {width // 2}", half, unit="MB"),
+        *figures,
+        *_training(study, deadline),
+    ]
     verdict = (
-        f"One tile of {height} x {width} pixels takes {tile:.0f} ms here, a megapixel {megapixel / 1000:.2g} s with "
-        f"reading and scoring; {compact(counted.parameters)} parameters, {size:.1f} MB, "
-        f"{counted.multiply_adds / 1e9:.3g} billion multiply-adds for 512 x 512 pixels."
+        f"One tile of {height} x {width} pixels takes {tile:.0f} ms and {working:.0f} MB of working memory here, a "
+        f"megapixel {megapixel / 1000:.2g} s with reading and scoring; {compact(counted.parameters)} parameters, "
+        f"{size:.1f} MB, {counted.multiply_adds / 1e9:.3g} billion multiply-adds for 512 x 512 pixels."
     )
     cures = (
         Cure("Other engines and int8 may be faster here; the export says how much, and compares the masks.", "export",
@@ -91,8 +95,57 @@ def _cost(study: Study) -> Answer:
     return Answer("cost", question, verdict, figures=tuple(figures), grids=(grid,), cures=cures, method=_machine())
 
 
+def _parts(engine: TorchEngine, card: Card, trained: nn.Module) -> tuple[Grid, float]:
+    """Return the table of the parts of the network, and the working memory of all of it, in MB."""
+    image = _noise(card)
+    parts = sorted(part_times(engine, image, trained), key=lambda part: -part.milliseconds)
+    memory = part_memory(engine, image, [part.name for part in parts])
+    total = sum(part.milliseconds for part in parts)
+    rows = tuple(
+        (
+            part.name,
+            Figure("", part.milliseconds, unit="ms"),
+            percent(part.milliseconds / total),
+            Figure("", memory[part.name].most / 1e6, unit="MB"),
+            Figure("", memory[part.name].weights / 1e6, unit="MB"),
+            compact(part.parameters),
+        )
+        for part in parts[:SHOWN]
+    )
+    header = ("part", "time", "of all", "working memory", "weights", "parameters")
+    return Grid("Parts of the network, the slowest first", header, rows), memory[WHOLE].most / 1e6
+
+
+def _noise(card: Card, part: int = 1) -> NDArray[np.uint8]:
+    """Return a random tile, or one of a part of its height and width."""
+    height, width = (side // part for side in card.predict.tile_size)
+    return np.random.default_rng(0).integers(0, 256, (height, width, card.data.channels), np.uint8)
+
+
+def _training(study: Study, deadline: float) -> tuple[Figure, ...]:
+    """Run a few training steps by the plan of the run, if there is one and time for them."""
+    plan = study.plan
+    if plan is None or not study.history or not rules_of(plan).steps:
+        return ()
+    last = study.history[-1]
+    each = (last["seconds"] or 0.0) / max(1.0, last["step"] or 0.0)
+    if time.monotonic() + STEPS_RUN * each > deadline:
+        return ()
+    measured = step_cost(plan, study.classes, resolve_device(study.request.device))
+    batch, (height, width) = plan.sampling.batch, plan.sampling.crop_size
+    what = f"{plural(batch, 'crop')} of {height} x {width}"
+    return (
+        Figure(f"time of a training step ({what})", 1000 * measured.seconds(plan), unit="ms"),
+        Figure("memory of its activations", measured.activation_bytes(plan) / 1e6, unit="MB"),
+    )
+
+
 def _machine() -> str:
-    return f"Measured on this machine, with {plural(cores(), 'core')}; other programs running now slow it down."
+    return (
+        f"Measured on this machine, with {plural(cores(), 'core')}; other programs running now slow it down. The "
+        "working memory of a part is the most that all tensors alive while it runs take together, without weights and "
+        "without what a library takes within one operation. It grows with the area of the tile (`predict.tile`)."
+    )
 
 
 def _options(study: Study, deadline: float) -> Answer:
