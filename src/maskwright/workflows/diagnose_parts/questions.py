@@ -76,7 +76,7 @@ QUESTIONS: dict[int, Question] = {
     17: Question("Are labels wrong?", ("labels",)),
     18: Question("Would more labels help, and which?", ("more-data", "label-next")),
     19: Question("How far can a score be believed?", ("belief", "calibration", "risk")),
-    20: Question("Can prior knowledge (shape, neighbourhood, order) be used?", ("options",)),
+    20: Question("Can prior knowledge (shape, neighbourhood, order) be used?", ("prior", "options")),
     21: Question("What drives the decision: cause or coincidence?", ("shortcuts",)),
 }
 """Number in the list of practical questions -> the question."""

@@ -8,6 +8,7 @@ from maskwright.workflows.diagnose_parts.explanation import explanation
 from maskwright.workflows.diagnose_parts.fit import fit
 from maskwright.workflows.diagnose_parts.more_data import more_data
 from maskwright.workflows.diagnose_parts.new_groups import new_groups
+from maskwright.workflows.diagnose_parts.prior import prior
 from maskwright.workflows.diagnose_parts.robustness import robustness
 from maskwright.workflows.diagnose_parts.section import Section
 from maskwright.workflows.diagnose_parts.shift import shift
@@ -26,5 +27,6 @@ SECTIONS: dict[str, Section] = {
     "robustness": Section("Robustness", ("robustness",), robustness, share=4),
     "shortcuts": Section("Shortcuts", ("shortcuts",), shortcuts, share=2),
     "explanation": Section("Why this mask", ("explanation", "receptive-field"), explanation, share=2),
+    "prior": Section("Do rules about masks help?", ("prior",), prior),
     "cost": Section("What it costs", ("cost", "options"), cost, share=2),
 }
