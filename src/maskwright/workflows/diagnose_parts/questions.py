@@ -61,7 +61,7 @@ QUESTIONS: dict[int, Question] = {
         ("cost",),
         (_see("Writes the model for other engines, and compares speed and masks.", "export", "RUN", to="onnx"),),
     ),
-    12: Question("It does worse on new data: how is it updated?", ("shift",)),
+    12: Question("It does worse on new data: how is it updated?", ("shift", "update")),
     13: Question(
         "Do hyper-parameters need tuning for this data?",
         cures=(_see("Says what tuning gains on images that did not rank.", "tune", "DATA"),),

@@ -23,7 +23,7 @@ SECTIONS: dict[str, Section] = {
     "more-data": Section("Would more labels help?", ("more-data", "label-next"), more_data, share=8, asked=True),
     "new-groups": Section("How does it do elsewhere?", ("new-groups",), new_groups, share=8, asked=True),
     "belief": Section("Can it be believed?", ("belief", "calibration", "risk"), belief, share=2),
-    "shift": Section("Does new data look like the training data?", ("shift",), shift),
+    "shift": Section("Does new data look like the training data?", ("shift", "update"), shift),
     "robustness": Section("Robustness", ("robustness",), robustness, share=4),
     "shortcuts": Section("Shortcuts", ("shortcuts",), shortcuts, share=2),
     "explanation": Section("Why this mask", ("explanation", "receptive-field"), explanation, share=2),

@@ -19,6 +19,7 @@ from maskwright.diagnosis.shift import FEWEST, FILE, UNLIKE, Reference, folder_c
 from maskwright.inference.origin import digest
 from maskwright.ops.draw import to_rgb8
 from maskwright.workflows.diagnose_parts.figures import ratio
+from maskwright.workflows.diagnose_parts.update import update
 from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.runs import run_folder
 
@@ -36,6 +37,8 @@ MOST = 400
 SURE = 0.01
 """Chance below which a folder is called different, if twice as many of its images as by chance are."""
 DRAWN = 3
+LOOKING = 0.7
+"""Share of the time for comparing images; the rest is for comparing two versions of the model."""
 QUESTION = "Do new images look like those of the training?"
 
 
@@ -77,7 +80,13 @@ class _Compared:
 
 
 def shift(study: Study, deadline: float) -> Iterator[Answer]:
-    """Compare images with the training images by what the backbone sees in them."""
+    """Compare images with the training images by what the backbone sees in them, and the model with the last one."""
+    started = time.monotonic()
+    yield from _shift(study, started + LOOKING * (deadline - started))
+    yield update(study, deadline)
+
+
+def _shift(study: Study, deadline: float) -> Iterator[Answer]:
     started = time.monotonic()
     try:
         training = _seen(study, "training images", study.records("train"), started + 0.5 * (deadline - started))
