@@ -35,7 +35,7 @@ def gradients(study: Study) -> Answer:
     share = clipped(study.history)
     norms, plots = _norms(study.history)
     verdict = f"The run {clip}, {steps} and {kept}; {calm}. {_need(plan, share, norms)}"
-    options = _same_time(study) | {"settings": ("optim.clip=0",)}
+    options = same_time(study) | {"settings": ("optim.clip=0",)}
     why = "The same training without clipping: if its loss does not jump and its score is no lower, it was not needed."
     figures = (Figure("jumps of the loss", float(jumps), unit="count"),) if losses else ()
     return Answer(
@@ -82,7 +82,7 @@ def _need(plan: Plan, share: float | None, norms: tuple[Figure, ...]) -> str:
 
 
 def transfer(study: Study) -> Answer:
-    """Say what the run started from, and how to compare other starts in the same time."""
+    """Say what the run started from, and name the question that compares other starts."""
     question = "Does transfer help?"
     plan = study.plan
     if plan is None:
@@ -98,15 +98,21 @@ def transfer(study: Study) -> Answer:
     if plan.optim.freeze != "none":
         trained += f" but for freezing ({plan.optim.freeze})"
     verdict = (
-        f"The run started from {start} and trained {trained}. What other starts would give on this data is not "
-        "measured: the commands train each of them in the same time."
+        f"The run started from {start} and trained {trained}. What other starts would give on this data is "
+        "not measured here; short trainings tell."
+    )
+    cure = Cure(
+        "Trains from other starts in the same time, and compares them.",
+        "diagnose",
+        (str(study.run), str(study.dataset.root)),
+        {"question": ("starts",), "budget": "30m"},
     )
     return Answer(
         "transfer",
         question,
         verdict,
         "open",
-        cures=_starts(study, plan),
+        cures=(cure,),
         method=f"The reason of the plan: {reason}." if reason else "",
     )
 
@@ -114,7 +120,7 @@ def transfer(study: Study) -> Answer:
 def longer(study: Study) -> Cure:
     """Train on from this model for twice the time."""
     options: dict[str, str | tuple[str, ...]] = {"from_run": str(study.run)}
-    given = _same_time(study)
+    given = same_time(study)
     if "budget" in given:
         options["budget"] = f"{2 * int(given['budget'].removesuffix('s'))}s"
     else:
@@ -122,25 +128,7 @@ def longer(study: Study) -> Cure:
     return Cure("Trains on from this model for twice as long.", "train", (str(study.dataset.root),), options)
 
 
-def _starts(study: Study, plan: Plan) -> tuple[Cure, ...]:
-    """Return trainings from scratch, with a frozen backbone, with low-rank updates, and of all weights."""
-    data, same = (str(study.dataset.root),), _same_time(study)
-    scratch = Cure("From random weights.", "train", data, {**same, "settings": ("model.pretrained=false",)})
-    if plan.model.weights is None and not plan.model.pretrained:
-        why = "From this model, as it would be for new data of the same kind, all weights."
-        return (Cure(why, "train", data, {**same, "from_run": str(study.run)}),)
-    begin: dict[str, str | tuple[str, ...]] = dict(same)
-    if plan.model.weights is not None and study.plan is not None:
-        begin["settings"] = (f"model.weights={plan.model.weights}",)
-    others = [
-        Cure("The same start, with the backbone frozen.", "train", data, {**begin, "freeze": "backbone"}),
-        Cure("The same start, low-rank updates only (LoRA).", "train", data, {**begin, "lora": "8"}),
-        Cure("The same start, all weights.", "train", data, {**begin, "freeze": "none"}),
-    ]
-    return (scratch, *others)
-
-
-def _same_time(study: Study) -> dict[str, str]:
+def same_time(study: Study) -> dict[str, str]:
     """Return the length of the run's training as options of another one."""
     if study.plan is None:
         return {}

@@ -13,6 +13,7 @@ from maskwright.workflows.diagnose_parts.robustness import robustness
 from maskwright.workflows.diagnose_parts.section import Section
 from maskwright.workflows.diagnose_parts.shift import shift
 from maskwright.workflows.diagnose_parts.shortcuts import shortcuts
+from maskwright.workflows.diagnose_parts.trials import balance, starts
 from maskwright.workflows.diagnose_parts.where import where
 
 SECTIONS: dict[str, Section] = {
@@ -22,6 +23,8 @@ SECTIONS: dict[str, Section] = {
     "fit": Section("What it learnt", ("fit", "imbalance", "labels", "gradients", "transfer"), fit, share=2),
     "more-data": Section("Would more labels help?", ("more-data", "label-next"), more_data, share=8, asked=True),
     "new-groups": Section("How does it do elsewhere?", ("new-groups",), new_groups, share=8, asked=True),
+    "starts": Section("Which start is best?", ("starts",), starts, share=8, asked=True),
+    "balance": Section("What helps rare classes?", ("balance",), balance, share=8, asked=True),
     "belief": Section("Can it be believed?", ("belief", "calibration", "risk"), belief, share=2),
     "shift": Section("Does new data look like the training data?", ("shift", "update"), shift),
     "robustness": Section("Robustness", ("robustness",), robustness, share=4),

@@ -1,0 +1,139 @@
+"""Trainings that are compared: a model with the run that it went on from, and other starts, losses and crops."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.workflows import toy_data as toy
+
+import maskwright as mw
+from maskwright.core.answers import Figure
+from maskwright.core.paths import model_file
+from maskwright.core.plan import Plan
+from maskwright.inference.origin import digest
+from maskwright.metrics.scores import Metric
+from maskwright.workflows.diagnose_parts import trials, variants
+from maskwright.workflows.diagnose_parts.update import _gate
+from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.train import train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from maskwright.core.answers import Answer
+    from maskwright.workflows.diagnose_parts.study import Study
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+IOU = Metric("iou", "IoU", "Overlap.")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("update")
+    data = toy.write(root / "data", {"train": 10, "val": 4, "test": 6})
+    train(data, toy.request(steps=3), root / "first")
+    settings = tuple(entry for entry in toy.SETTINGS if not entry.startswith("model."))
+    going_on = PlanRequest(steps=2, settings=settings, device="cpu", from_run=root / "first")
+    train(data, going_on, root / "second")
+    return root
+
+
+def asked(place: Path, run: str, question: str, budget: str = "1m") -> Answer:
+    found = mw.diagnose(place / run, place / "data", out=place / "out", budget=budget, question=[question])
+    return next(answer for part in found.answers.values() for answer in part if answer.key == question)
+
+
+def test_an_update_is_compared_with_what_it_went_on_from(place: Path) -> None:
+    answer = asked(place, "second", "update")
+    assert str(place / "first") in answer.verdict
+    assert "6 images that neither was trained on" in answer.verdict
+    first, second = answer.grids[0].rows
+    for row, run in ((first, "first"), (second, "second")):
+        assert row[0].endswith(run)
+        assert digest(model_file(place / run)).startswith(row[1])
+        assert row[2] == "10"
+    assert answer.figures[0].value == pytest.approx(second[3].value - first[3].value)
+    assert [cure.verb for cure in answer.cures] == ["train", "compare", "serve"]
+
+
+def test_a_first_version_has_nothing_to_be_compared_with(place: Path) -> None:
+    answer = asked(place, "first", "update")
+    assert "no earlier version" in answer.verdict
+    assert len(answer.grids[0].rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "level"),
+    [
+        (0.01, 0.03, "good"),
+        (-0.005, 0.01, "good"),
+        (-0.03, 0.02, "note"),
+        (-0.05, -0.02, "warning"),
+        (None, None, "note"),
+    ],
+)
+def test_the_gate_goes_by_the_bounds_of_the_difference(low: float | None, high: float | None, level: str) -> None:
+    scores: Any = SimpleNamespace(headline_metric=IOU)
+    assert _gate(Figure("change", 0.0, low, high), scores)[1] == level
+
+
+def test_of_an_error_a_rise_is_a_loss() -> None:
+    scores: Any = SimpleNamespace(headline_metric=Metric("hd", "HD", "Distance.", "px", higher_is_better=False))
+    assert _gate(Figure("change", 3.0, 1.0, 5.0, "px"), scores)[1] == "warning"
+
+
+def test_starts_are_trained_in_the_same_time_and_compared(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen backbone makes its steps in half of the time, so it gets twice as many."""
+    frozen = 0.5
+
+    def seconds(_study: Study, plan: Plan) -> float:
+        return frozen if plan.optim.freeze == "backbone" else 1.0
+
+    monkeypatch.setattr(variants, "_seconds", seconds)
+    answer = asked(place, "second", "starts", "20m")
+    rows = {row[0]: row for row in answer.grids[0].rows}
+    assert set(rows) == {"as the run", variants.AGAIN, "random weights", "backbone frozen", "low-rank updates (rank 8)"}
+    assert [rows[name][1] for name in ("as the run", "random weights", "backbone frozen")] == ["2", "2", "4"]
+    base = rows["as the run"][2].value
+    for name, row in rows.items():
+        if name != "as the run":
+            assert row[3].value == pytest.approx(row[2].value - base)
+    assert {cure.verb for cure in answer.cures} == {"train"}
+
+
+def test_a_run_from_random_weights_has_no_other_start(place: Path) -> None:
+    answer = asked(place, "first", "starts", "20m")
+    assert answer.level == "open"
+    assert [cure.options for cure in answer.cures] == [{"from_run": "OTHER_RUN"}]
+
+
+def test_remedies_of_imbalance_change_what_they_say() -> None:
+    plan = Plan()
+    plan.loss.class_weights = [0.5, 1.5]
+    plan.sampling.rare_share = 0.5
+    study: Any = SimpleNamespace(dataset=SimpleNamespace(root="data"), plan=plan)
+    found = {variant.name: variant for variant in trials._balances(study, plan)}
+    assert set(found) == {
+        "no class weights",
+        "75 % of the crops centred on rare classes",
+        "crops drawn at random",
+        "focal and Dice loss",
+        "cross-entropy alone",
+    }
+    for variant in found.values():
+        assert variant.cure is not None
+        (key,) = variant.changes
+        section, _, name = key.partition(".")
+        assert name in type(getattr(plan, section)).model_fields
+    assert found["no class weights"].changes == {"loss.class_weights": None}
+
+
+def test_remedies_are_trained_and_the_weakest_class_is_watched(place: Path) -> None:
+    answer = asked(place, "first", "balance", "20m")
+    (grid,) = answer.grids
+    assert grid.header[-1].startswith("change of ")
+    assert [row[0] for row in grid.rows[:2]] == ["the plan", variants.AGAIN]
+    assert len(grid.rows) >= 4
+    assert "another seed" in answer.verdict
