@@ -29,7 +29,6 @@ from maskwright.workflows.diagnose_parts.figures import change
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
     from torch import nn
 
     from maskwright.core.answers import Cell
@@ -69,18 +68,17 @@ def _cost(study: Study, deadline: float) -> Answer:
     engine = predictor.engine
     if emits_objects(card.channels) or not isinstance(engine, TorchEngine):
         verdict = f"A megapixel takes {megapixel / 1000:.2g} s here; the model file has {size:.1f} MB."
-        return Answer("cost", question, verdict, figures=(*figures, *_training(study, deadline)), method=_machine())
+        steps = _training(study, deadline)
+        return Answer("cost", question, verdict, figures=(*figures, *steps), method=_machine(study, steps))
     tile = milliseconds([engine], card)[0]
     trained = planned_network(card.model, card.channels, card.data.channels)
     counted = count(trained, card.data.channels)
     grid, working = _parts(engine, card, trained)
-    half = part_memory(engine, _noise(card, 2), ())[WHOLE].most / 1e6
     figures = [
         Figure(f"time of the network for one tile of {height} x {width}", tile, unit="ms"),
         Figure("working memory of the network for it", working, unit="MB"),
-        Figure(f"the same for one of {height // 2} x {width // 2}", half, unit="MB"),
         *figures,
-        *_training(study, deadline),
+        *(steps := _training(study, deadline)),
     ]
     verdict = (
         f"One tile of {height} x {width} pixels takes {tile:.0f} ms and {working:.0f} MB of working memory here, a "
@@ -92,12 +90,14 @@ def _cost(study: Study, deadline: float) -> Answer:
              (str(study.run),), {"to": "openvino"}),
         Cure("A narrower model, taught by this one.", "compress", (str(study.run),), {"target": "0.5x"}),
     )  # fmt: skip
-    return Answer("cost", question, verdict, figures=tuple(figures), grids=(grid,), cures=cures, method=_machine())
+    return Answer("cost", question, verdict, figures=tuple(figures), grids=(grid,), cures=cures,
+                  method=_machine(study, steps))  # fmt: skip
 
 
 def _parts(engine: TorchEngine, card: Card, trained: nn.Module) -> tuple[Grid, float]:
     """Return the table of the parts of the network, and the working memory of all of it, in MB."""
-    image = _noise(card)
+    size = (*card.predict.tile_size, card.data.channels)
+    image = np.random.default_rng(0).integers(0, 256, size, np.uint8)
     parts = sorted(part_times(engine, image, trained), key=lambda part: -part.milliseconds)
     memory = part_memory(engine, image, [part.name for part in parts])
     total = sum(part.milliseconds for part in parts)
@@ -114,12 +114,6 @@ def _parts(engine: TorchEngine, card: Card, trained: nn.Module) -> tuple[Grid, f
     )
     header = ("part", "time", "of all", "working memory", "weights", "parameters")
     return Grid("Parts of the network, the slowest first", header, rows), memory[WHOLE].most / 1e6
-
-
-def _noise(card: Card, part: int = 1) -> NDArray[np.uint8]:
-    """Return a random tile, or one of a part of its height and width."""
-    height, width = (side // part for side in card.predict.tile_size)
-    return np.random.default_rng(0).integers(0, 256, (height, width, card.data.channels), np.uint8)
 
 
 def _training(study: Study, deadline: float) -> tuple[Figure, ...]:
@@ -140,11 +134,13 @@ def _training(study: Study, deadline: float) -> tuple[Figure, ...]:
     )
 
 
-def _machine() -> str:
+def _machine(study: Study, steps: tuple[Figure, ...]) -> str:
+    unknown = "" if steps or study.plan is None else " There was no time to measure a training step."
     return (
         f"Measured on this machine, with {plural(cores(), 'core')}; other programs running now slow it down. The "
         "working memory of a part is the most that all tensors alive while it runs take together, without weights and "
         "without what a library takes within one operation. It grows with the area of the tile (`predict.tile`)."
+        + unknown
     )
 
 

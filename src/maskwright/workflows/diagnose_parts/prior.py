@@ -36,6 +36,8 @@ TOGETHER = 10
 """Training images that show two classes, from which on it says something that the two never touch."""
 READING = 0.5
 """Share of the time for the annotations of training images."""
+HARDLY = 0.0005
+"""Change of the mean IoU that is 0.0 points when it is written."""
 SHOWN = 20
 QUESTION = "Can prior knowledge help: least areas, holes, classes that never touch?"
 
@@ -127,27 +129,14 @@ def _by_class(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
 
 
 def _answer(study: Study, images: list[_Image], apart: NDArray[np.bool_], masks: int) -> Answer:
-    names = study.classes.names
-    small = _change("change of the mean IoU without small regions and holes", images, _too_small(images, study))
-    pairs = [(one, other) for one in range(len(names)) for other in range(one) if apart[one, other]]
-    stray = _change(
-        "change of the mean IoU without regions among classes that theirs never touches",
-        images,
-        [image.strays(apart) for image in images],
-    )
-    forbidden = sum(int((_borders(image, len(names)) * apart).sum()) for image in images)
-    share = forbidden / max(1, sum(int(image.borders.sum()) for image in images))
-    words = f"Without small regions and holes, the mean IoU changes by {small}."
-    if pairs:
-        words += (
-            f" {plural(len(pairs), 'pair')} of classes never touch in the annotations, and {percent(share)} of the "
-            f"predicted borders are between such classes; without regions that lie among them, it changes by {stray}."
-        )
+    gone = _too_small(images, study)
+    small = _change("change of the mean IoU without small regions and holes", images, gone)
     helps = small.low is not None and small.low > 0
-    where = f"between {listing([f'{names[one]} and {names[other]}' for one, other in pairs], 6)}" if pairs else "none"
-    rules = (
-        ("no region below the least area of its class", _gone(images, _too_small(images, study)), small),
-        (f"no borders {where}", _gone(images, [image.strays(apart) for image in images]) if pairs else "", stray),
+    said, figures, rows = _touching_rule(study, images, apart)
+    grid = Grid(
+        "Rules about masks",
+        ("rule", "predicted regions that break it", "mean IoU"),
+        (("no region below the least area of its class", _share(images, gone), small), *rows),
     )
     cure = Cure(
         "Fits the least area of each class on validation images, compares, and keeps it in the model.",
@@ -155,22 +144,42 @@ def _answer(study: Study, images: list[_Image], apart: NDArray[np.bool_], masks:
         (str(study.run), str(study.dataset.root)),
         {"postprocess": "regions"},
     )
+    change = "hardly changes" if abs(small.value or 0.0) < HARDLY else "changes"
     return Answer(
         "prior",
         QUESTION,
-        words,
+        f"Without small regions and holes, the mean IoU {change}: {small}." + said,
         "note" if helps else "good",
         max(0.0, small.value or 0.0) if helps else 0.0,
-        (small, stray, Figure("predicted borders between classes that never touch", share)),
-        (
-            Grid("Rules about masks", ("rule", "predicted regions that break it", "mean IoU"), rules),
-            _classes(study, images),
-        ),
+        (small, *figures),
+        (grid, _classes(study, images)),
         cures=(cure,) if helps else (),
         method=f"The least areas are chosen on one half of {plural(len(images), 'held-out image')} and measured on "
         f"the other. Two classes never touch if {TOGETHER} or more of {plural(masks, 'annotated training image')} show "
         "both, and no pixels of them are adjacent. A region that breaks a rule takes the class of most of its border.",
     )
+
+
+def _touching_rule(
+    study: Study, images: list[_Image], apart: NDArray[np.bool_]
+) -> tuple[str, tuple[Figure, ...], tuple[tuple[Cell, ...], ...]]:
+    """Return words, figures and rows of the table about classes that never touch; none where all touch somewhere."""
+    names = study.classes.names
+    pairs = [
+        f"{names[one]} and {names[other]}" for one in range(len(names)) for other in range(one) if apart[one, other]
+    ]
+    if not pairs:
+        return "", (), ()
+    gone = [image.strays(apart) for image in images]
+    stray = _change("change of the mean IoU without regions among classes that theirs never touches", images, gone)
+    forbidden = sum(int((_borders(image, len(names)) * apart).sum()) for image in images)
+    share = forbidden / max(1, sum(int(image.borders.sum()) for image in images))
+    said = (
+        f" {plural(len(pairs), 'pair')} of classes never touch in the annotations, and {percent(share)} of the "
+        f"predicted borders are between such classes; without regions that lie among them, it changes by {stray}."
+    )
+    row = (f"no borders between {listing(pairs, 6)}", _share(images, gone), stray)
+    return said, (stray, Figure("predicted borders between classes that never touch", share)), (row,)
 
 
 def _too_small(images: list[_Image], study: Study) -> list[NDArray[np.bool_]]:
@@ -213,7 +222,7 @@ def _borders(image: _Image, classes: int) -> NDArray[np.int64]:
     return found
 
 
-def _gone(images: list[_Image], gone: Sequence[NDArray[np.bool_]]) -> Cell:
+def _share(images: list[_Image], gone: Sequence[NDArray[np.bool_]]) -> Cell:
     regions = sum(len(image.table.labels) for image in images)
     return Figure("", sum(int(which.sum()) for which in gone) / max(1, regions))
 

@@ -37,7 +37,9 @@ def update(study: Study, deadline: float) -> Answer:
     before = Path(weights).parent if weights is not None else None
     if before is None or not (before / run_folder.SPLIT).exists():
         words = "This model did not go on from another run, so there is no earlier version to compare it with."
-        return _answered(study, words, "good" if study.plan is not None else "open", (_version(study.run, None),))
+        return _answered(
+            study, words, "good" if study.plan is not None else "open", (_version(study.run, study.scores),)
+        )
     try:
         request = EvaluateRequest("all", study.request.read, None, study.request.device)
         evaluation = opened(before, study.dataset.root, request)
@@ -47,7 +49,7 @@ def update(study: Study, deadline: float) -> Answer:
         found = change(old, new)
     except MaskwrightError as error:
         words = f"This model went on from {before}, and the two were not compared: {error}."
-        return _answered(study, words, "open", (_version(before, None), _version(study.run, None)))
+        return _answered(study, words, "open", (_version(before, None), _version(study.run, study.scores)))
     rows = (_version(before, old), _version(study.run, new))
     said, level = _gate(found, new)
     words = f"This model went on from {before}. On {plural(len(records), 'image')} that neither was trained on, "
