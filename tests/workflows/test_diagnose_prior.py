@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,6 +91,16 @@ def test_masks_without_faults_need_no_rule() -> None:
     assert [figure.value for figure in answer.figures] == [0, 0, 0]
     assert "hardly changes" in answer.verdict
     assert (answer.level, answer.stake, answer.cures) == ("good", 0.0, ())
+
+
+def test_a_gain_without_an_interval_may_be_chance() -> None:
+    study = study_of(specks=True, strays=False)
+    for look in study.looks:
+        look.record = replace(look.record, group="video")
+    answer = asked(study)
+    assert answer.figures[0].low is None
+    assert "may be chance" in answer.verdict
+    assert (answer.level, answer.stake, len(answer.cures)) == ("note", 0.0, 1)
 
 
 def test_where_all_classes_touch_nothing_is_said_of_it() -> None:

@@ -132,6 +132,7 @@ def _answer(study: Study, images: list[_Image], apart: NDArray[np.bool_], masks:
     gone = _too_small(images, study)
     small = _change("change of the mean IoU without small regions and holes", images, gone)
     helps = small.low is not None and small.low > 0
+    unsure = small.low is None and (small.value or 0.0) >= HARDLY
     said, figures, rows = _touching_rule(study, images, apart)
     grid = Grid(
         "Rules about masks",
@@ -148,12 +149,14 @@ def _answer(study: Study, images: list[_Image], apart: NDArray[np.bool_], masks:
     return Answer(
         "prior",
         QUESTION,
-        f"Without small regions and holes, the mean IoU {change}: {small}." + said,
-        "note" if helps else "good",
+        f"Without small regions and holes, the mean IoU {change}: {small}."
+        + (" Too few images or groups tell for an interval, so this may be chance." if unsure else "")
+        + said,
+        "note" if helps or unsure else "good",
         max(0.0, small.value or 0.0) if helps else 0.0,
         (small, *figures),
         (grid, _classes(study, images)),
-        cures=(cure,) if helps else (),
+        cures=(cure,) if helps or unsure else (),
         method=f"The least areas are chosen on one half of {plural(len(images), 'held-out image')} and measured on "
         f"the other. Two classes never touch if {TOGETHER} or more of {plural(masks, 'annotated training image')} show "
         "both, and no pixels of them are adjacent. A region that breaks a rule takes the class of most of its border.",
