@@ -35,17 +35,25 @@ def test_a_region_with_two_labels_keeps_the_drawn_pixels_alone() -> None:
 
 
 def test_a_mask_becomes_the_regions_that_it_covers_by_more_than_half() -> None:
-    # Of region 4, 2 of 3 pixels; of 7, 2 of 5; of 9, 2 of 4, which is not more than half.
+    # Of region 4, 2 of 3 pixels; of 7, 2 of 5; of 9, 2 of 4, and of labels that are equal the smaller stays.
     mask = np.array([[1, 1, 1, 1], [0, 1, 1, 0], [0, 0, 0, 0]], bool)
     assert snapped(REGIONS, mask).tolist() == (REGIONS == 4).tolist()
     assert snapped(REGIONS, mask).dtype == np.bool_
 
 
-def test_of_several_labels_the_one_with_more_than_half_stays() -> None:
+def test_of_several_labels_that_of_the_most_pixels_stays() -> None:
     drawn = np.array([[5, 5, 3, 3], [1, 8, 8, 3], [8, 3, 0, 5]])
     assert snapped(REGIONS, drawn).tolist() == [[5, 5, 3, 3], [5, 8, 8, 3], [8, 8, 8, 3]]
-    assert snapped(REGIONS, np.where(drawn == 5, 1, drawn), nothing=-1)[0, 0] == 1
-    assert snapped(np.zeros((1, 4), int), np.array([[1, 1, 2, 3]]), nothing=-1).tolist() == [[-1] * 4]
+    assert snapped(np.zeros((1, 5), int), np.array([[0, 2, 2, 1, 3]])).tolist() == [[2] * 5]
+    assert snapped(np.zeros((1, 5), int), np.array([[9, 2, 9, 2, 3]], np.uint16)).tolist() == [[2] * 5]
+
+
+def test_masks_of_many_objects_need_no_table_of_all_pairs() -> None:
+    """100,000 regions and as many labels: all pairs would be 10^10 counts."""
+    regions = np.repeat(np.arange(100_000), 3).reshape(500, 600)
+    objects = np.where(np.arange(regions.size) % 3 == 0, 0, regions.ravel() + 1).reshape(regions.shape)
+    assert (snapped(regions, objects) == regions + 1).all()
+    assert (filled(regions, objects).labels == regions + 1).all()
 
 
 DRAWINGS = st.tuples(st.integers(0, 2**31), st.integers(1, 9), st.integers(1, 9), st.integers(1, 5))
@@ -64,9 +72,7 @@ def test_plain_loops_agree(case: tuple[int, int, int, int]) -> None:
         conflicts += len(labels) > 1
         if len(labels) == 1:
             grown[inside] = labels.pop()
-        for label in (1, 2):
-            if (drawn[inside] == label).mean() > 0.5:
-                moved[inside] = label
+        moved[inside] = max((0, 1, 2), key=lambda label: ((drawn[inside] == label).sum(), -label))
     found = filled(regions, drawn)
     assert (found.labels == grown).all()
     assert found.conflicts == conflicts
@@ -107,13 +113,14 @@ def test_snapping_brings_a_displaced_outline_back() -> None:
         ({"drawn": np.zeros((3, 5), int)}, r"the label map is 4x3 pixels, but the image has shape \(3, 5\)"),
         ({"drawn": np.zeros((3, 4))}, "an array of float64 with shape .* is not a label map"),
         ({"regions": np.zeros((3, 4))}, "an array of float64 with shape .* is not a label map"),
-        (
-            {"drawn": np.zeros((3, 4), np.uint8), "nothing": 256},
-            "nothing is 256, but a drawing of uint8 holds 0",
-        ),
     ],
 )
 def test_what_cannot_be_moved_is_refused(move: object, arguments: dict, words: str) -> None:
-    wanted = {"regions": REGIONS, "drawn": np.zeros((3, 4), int), "nothing": 0, **arguments}
+    wanted = {"regions": REGIONS, "drawn": np.zeros((3, 4), int), **arguments}
     with pytest.raises(MaskwrightError, match=words):
         move(*wanted.values())  # type: ignore[operator]
+
+
+def test_a_scribble_must_be_able_to_hold_nothing() -> None:
+    with pytest.raises(MaskwrightError, match="nothing is 256, but a scribble of uint8 holds 0 to 255"):
+        filled(REGIONS, np.zeros((3, 4), np.uint8), 256)

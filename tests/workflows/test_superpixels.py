@@ -18,7 +18,7 @@ import tifffile
 from PIL import Image
 
 import maskwright as mw
-from maskwright.classic.drawn_regions import filled
+from maskwright.classic.drawn_regions import filled, snapped
 from maskwright.classic.regions import merged
 from maskwright.classic.superpixels import SUPERPIXELS
 from maskwright.classic.superpixels import superpixels as divided
@@ -175,6 +175,39 @@ def test_one_image_has_one_scribble(images: Path, scribbles: Path, tmp_path: Pat
         superpixels(images, out=tmp_path / "out", scribbles=scribbles)
 
 
+@pytest.mark.parametrize("largest", [3, 700])
+def test_masks_snap_to_superpixels(largest: int, images: Path, tmp_path: Path) -> None:
+    drawn = np.zeros((40, 90), np.uint8 if largest == 3 else np.uint16)
+    cv2.circle(drawn, (30, 20), 14, 1, -1)
+    cv2.circle(drawn, (65, 20), 14, largest, -1)
+    (tmp_path / "masks/deep").mkdir(parents=True)
+    assert cv2.imwrite(str(tmp_path / "masks/deep/b.png"), drawn)
+    result = superpixels(images, out=tmp_path / "out", count=40, masks=tmp_path / "masks")
+    wanted = snapped(divided(read_image(images / "deep/b.png"), count=40), drawn)
+    assert set(np.unique(wanted)) == {0, 1, largest}
+    (entry,) = result.images
+    assert entry.files == {"labels": tmp_path / "out/labels/deep/b.png"}
+    assert entry.summary == {"superpixels": 40, "changed": (wanted != drawn).sum()}
+    written = cv2.imread(str(entry.files["labels"]), cv2.IMREAD_UNCHANGED)
+    assert (written == wanted).all()
+    assert written.dtype == drawn.dtype
+    assert result.notes == (f"2 images without a mask in {tmp_path / 'masks'} left out",)
+
+
+def test_a_snapped_mask_keeps_its_palette(images: Path, scribbles: Path, tmp_path: Path) -> None:
+    result = superpixels(images, out=tmp_path / "out", count=40, masks=scribbles)
+    with Image.open(result.outputs[0]) as written, Image.open(scribbles / "deep/b.png") as before:
+        assert written.getpalette() == before.getpalette()
+    assert result.notes[1] == f"1 mask of no image given, such as {scribbles / 'other.png'}"
+
+
+def test_a_mask_that_cannot_be_read_leaves_its_image_out(images: Path, scribbles: Path, tmp_path: Path) -> None:
+    tifffile.imwrite(scribbles / "deep/b.tif", np.full((40, 90), 70_000, np.int32))
+    (scribbles / "deep/b.png").unlink()
+    result = superpixels(images, out=tmp_path / "out", masks=scribbles)
+    assert "b.tif holds values from 70000 to 70000: use labels from 0 to 65535" in result.failures[0].reason
+
+
 def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
     labels = np.arange(70_000, dtype=np.int32).reshape(70, 1000)
     write_map(tmp_path / "map.tif", labels, labels)
@@ -190,7 +223,11 @@ def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
         (["--merge", "9", "--count", "8"], "--merge is 9, but 8 superpixels can merge to 1 to 8 regions"),
         (["--compactness", "-1"], "maskwright: --compactness is -1.0, but it must be within 0.."),
         (["--method", "slik"], "--method slik: unknown method 'slik': did you mean 'slic'?"),
-        (["--save", "labels"], "labels in --save are what scribbles become, and there are none: give --scribbles, or"),
+        (["--save", "labels"], "are what scribbles or masks become, and there are none: give --scribbles or --masks,"),
+        (["--masks", ".", "--scribbles", "."], "both --scribbles and --masks are given, but an image has one file of"),
+        (["--masks", ".", "--save", "map"], "and they would have no effect: add labels"),
+        (["--masks", "nowhere"], "nowhere is not a folder: give the folder of the masks"),
+        (["--masks", "{empty}"], "and none is the mask of an image: give each the path and name of its image"),
         (["--scribbles", ".", "--save", "map"], "and they would have no effect: add labels"),
         (["--ignore", "256"], "maskwright: --ignore is 256, but the values of scribbles are 0 to 255"),
         (["--scribbles", "nowhere"], "nowhere is not a folder: give the folder of the scribbles"),
@@ -245,6 +282,7 @@ def test_the_help_names_every_method(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_the_page_runs(images: Path, scribbles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (images / "broken.jpg").unlink()
+    shutil.copytree(scribbles, tmp_path / "masks")
     monkeypatch.chdir(tmp_path)
     for command in "".join(blocks("sh")).splitlines():
         program, *arguments = shlex.split(command)

@@ -1,8 +1,8 @@
 """Drawings moved onto the regions of an image, such as superpixels. Knows no method that finds regions, and no file.
 
 A scribble says what is under it, so its label goes to each region that it touches (`filled`). A mask that was painted
-with a brush, or drawn as an outline and filled, is right except near its border, so it becomes the regions that it
-covers for the most part (`snapped`). The result is a mask again: unlike an outline whose points move to the nearest
+with a brush, or drawn as an outline and filled, is right except near its border, so each region takes the label that
+most of its pixels have (`snapped`). The result is a mask again: unlike an outline whose points move to the nearest
 boundary, it never crosses itself or follows the wrong side of a region, and its border is that of regions everywhere.
 """
 
@@ -33,6 +33,22 @@ class Filled(NamedTuple):
     conflicts: int
 
 
+class _Shares(NamedTuple):
+    """Which labels lie in which regions: one entry for each pair, by region and then by label.
+
+    Attributes:
+        region: (n,) number of the region, 0..K-1.
+        label: (n,) in the dtype of the drawing.
+        pixels: (n,) that the two share.
+        places: (H, W) number of each pixel's region.
+    """
+
+    region: NDArray[np.intp]
+    label: NDArray[Any]
+    pixels: NDArray[np.intp]
+    places: NDArray[np.intp]
+
+
 def filled(regions: NDArray[Any], scribble: NDArray[Any], nothing: int = 0) -> Filled:
     """Give each region the label that is drawn in it; where several are, only the drawn pixels are labelled.
 
@@ -44,48 +60,49 @@ def filled(regions: NDArray[Any], scribble: NDArray[Any], nothing: int = 0) -> F
     Raises:
         MaskwrightError: the sizes differ, an array is no label map, or the scribble cannot hold `nothing`.
     """
-    names, counts, places = _counted(regions, scribble, nothing)
-    there = (counts > 0) & (names != nothing)
-    several = there.sum(axis=1)
-    label = np.where(several == 1, names[there.argmax(axis=1)], scribble.dtype.type(nothing))
-    labels = np.where(scribble == nothing, label[places], scribble)
-    return Filled(labels, int((several == 1).sum()), int((several > 1).sum()))
+    shares = _shares(regions, scribble)
+    limits = np.iinfo(np.uint8 if scribble.dtype == np.bool_ else scribble.dtype)
+    if not limits.min <= nothing <= limits.max:
+        raise MaskwrightError(
+            f"nothing is {nothing}, but a scribble of {scribble.dtype} holds {limits.min} to {limits.max}: choose "
+            "another value, or give the scribble in a larger type"
+        )
+    drawn = shares.label != nothing
+    labels = np.bincount(shares.region[drawn], minlength=shares.places.max() + 1)
+    label = np.full(len(labels), nothing, scribble.dtype)
+    label[shares.region[drawn]] = shares.label[drawn]
+    label[labels > 1] = nothing
+    spread = np.where(scribble == nothing, label[shares.places], scribble)
+    return Filled(spread, int((labels == 1).sum()), int((labels > 1).sum()))
 
 
-def snapped(regions: NDArray[Any], drawn: NDArray[Any], nothing: int = 0) -> NDArray[Any]:
-    """Give each region the label that covers more than half of it, or `nothing`; so borders move to those of regions.
+def snapped(regions: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
+    """Give each region the label that most of its pixels have, so that the borders of a mask move to those of regions.
 
     Args:
         regions: (H, W), integers, such as superpixels.
-        drawn: (H, W), a mask of booleans, or integers.
-        nothing: value where nothing is drawn.
+        mask: (H, W), booleans or integers. Every value is a label, also that of the background.
 
     Returns:
-        (H, W) in the dtype of `drawn`. Snapping it again changes nothing.
+        (H, W) in the dtype of `mask`; of labels with equally many pixels, the smallest. Snapping it again changes
+        nothing.
 
     Raises:
-        MaskwrightError: the sizes differ, an array is no label map, or the drawing cannot hold `nothing`.
+        MaskwrightError: the sizes differ, or an array is no label map.
     """
-    names, counts, places = _counted(regions, drawn, nothing)
-    most = 2 * counts.max(axis=1) > counts.sum(axis=1)
-    return np.where(most, names[counts.argmax(axis=1)], drawn.dtype.type(nothing))[places]
+    shares = _shares(regions, mask)
+    order = np.argsort(-shares.pixels, kind="stable")[::-1]
+    label = np.empty(shares.places.max() + 1, mask.dtype)
+    label[shares.region[order]] = shares.label[order]  # the last one stays
+    return label[shares.places]
 
 
-def _counted(
-    regions: NDArray[Any], drawn: NDArray[Any], nothing: int
-) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]:
-    """Return the labels (n,), the pixels of each in each region (K, n), and the place (H, W) of each pixel's region."""
+def _shares(regions: NDArray[Any], drawn: NDArray[Any]) -> _Shares:
+    """Count the pixels of each label in each region."""
     check_labels(regions, drawn)
-    numbers = drawn.view(np.uint8) if drawn.dtype == np.bool_ else drawn
-    check_labels(numbers, drawn)
-    limits = np.iinfo(numbers.dtype)
-    if not limits.min <= nothing <= limits.max:
-        raise MaskwrightError(
-            f"nothing is {nothing}, but a drawing of {drawn.dtype} holds {limits.min} to {limits.max}: choose another "
-            "value, or give the drawing in a larger type"
-        )
+    check_labels(drawn.view(np.uint8) if drawn.dtype == np.bool_ else drawn, drawn)
     names, codes = np.unique(drawn, return_inverse=True)
     places = np.unique(regions, return_inverse=True)[1].reshape(regions.shape)
-    pairs = places.ravel() * len(names) + codes.ravel()
-    counts = np.bincount(pairs, minlength=(places.max() + 1) * len(names)).reshape(-1, len(names))
-    return names, counts, places
+    pairs, pixels = np.unique(places.ravel() * len(names) + codes.ravel(), return_counts=True)
+    region, label = np.divmod(pairs, len(names))
+    return _Shares(region, names[label], pixels, places)

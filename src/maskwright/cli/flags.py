@@ -45,6 +45,7 @@ OTHERS = (
     "level",
     "log",
     "low",
+    "masks",
     "max_mb",
     "max_megapixels",
     "merge",

@@ -29,8 +29,8 @@ Save = Annotated[
     str | None,
     typer.Option(
         metavar="KINDS",
-        help="What to write, separated by commas: map, overlay, features, labels (with --scribbles).  "
-        "[default: map, or labels with --scribbles]",
+        help="What to write, separated by commas: map, overlay, features, labels (what scribbles or masks become).  "
+        "[default: map, or labels with --scribbles or --masks]",
     ),
 ]
 Scribbles = Annotated[
@@ -38,6 +38,13 @@ Scribbles = Annotated[
     typer.Option(
         metavar="DIR",
         help="Folder of scribbles: masks, named like their images, whose labels spread over superpixels.",
+    ),
+]
+Masks = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder of masks drawn by hand, named like their images, whose borders move to those of superpixels.",
     ),
 ]
 Ignore = Annotated[int, typer.Option(metavar="VALUE", help="Value of scribbles where nothing is drawn.")]
@@ -53,6 +60,7 @@ def superpixels(
     save: Save = None,
     scribbles: Scribbles = None,
     ignore: Ignore = 255,
+    masks: Masks = None,
     as_json: AsJson = False,
 ) -> int:
     """Divide images into superpixels, without a model.
@@ -64,7 +72,7 @@ def superpixels(
     from maskwright.workflows.superpixels import superpixels as divide
 
     kinds = None if save is None else comma_list(save)
-    request = SuperpixelRequest(method, count, compactness, kinds, scribbles, ignore, merge)
+    request = SuperpixelRequest(method, count, compactness, kinds, scribbles, ignore, merge, masks)
     given = with_standard_input(sources)
     terminal = Terminal(as_json=as_json)
     with terminal.working() as watch:

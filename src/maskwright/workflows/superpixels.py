@@ -1,4 +1,4 @@
-"""Superpixels: images in, maps, overlays, tables and spread scribbles out. Prints nothing, and imports no torch."""
+"""Superpixels: images in, maps, overlays, tables and moved drawings out. Prints nothing, and imports no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from PIL import Image, PngImagePlugin
 
-from maskwright.classic.drawn_regions import Filled, filled
+from maskwright.classic.drawn_regions import filled, snapped
 from maskwright.classic.region_features import as_csv, region_features
 from maskwright.classic.regions import merged
 from maskwright.classic.superpixels import superpixels as divided
@@ -20,11 +20,11 @@ from maskwright.core.keywords import request_of
 from maskwright.core.text import agree, plural
 from maskwright.data.results import MARK, overlay_step, write_jpeg
 from maskwright.ops.draw import outlined
+from maskwright.workflows.predict_parts.drawings import Drawing, read_drawing, with_drawings
 from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image, found_images
-from maskwright.workflows.predict_parts.scribbles import Scribble, read_scribble, with_scribbles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import PurePosixPath
 
     from numpy.typing import NDArray
@@ -43,15 +43,17 @@ class SuperpixelRequest:
         count: number of superpixels.
         compactness: 1 for the usual shape; more makes them rounder.
         save: kinds of files: `map` (TIFF of labels 0..K-1), `overlay` (JPEG to look at), `features` (CSV), `labels`
-            (PNG of the scribbles, spread over superpixels). None for `labels` if there are scribbles, else `map`.
+            (PNG of what scribbles or masks become). None for `labels` if there are any, else `map`.
         scribbles: folder of scribbles, each with the path of its image but for the suffix. Their labels spread over the
             superpixels in which they are drawn; images without one are left out.
         ignore: value of a scribble where nothing is drawn.
         merge: number of regions that the superpixels merge to, by `classic.regions.merged`; None to merge none.
+        masks: folder of masks, named like scribbles. Their borders move to those of superpixels, each of which takes
+            the label that most of its pixels have; images without a mask are left out.
 
     Raises:
-        MaskwrightError: a value that no image can have, an unknown kind, no kind, or `labels` without scribbles or
-            scribbles without `labels`.
+        MaskwrightError: a value that no image can have, an unknown kind, no kind, both scribbles and masks, either of
+            them without `labels`, or `labels` without either.
     """
 
     method: str = "etps"
@@ -61,6 +63,7 @@ class SuperpixelRequest:
     scribbles: str | Path | None = None
     ignore: int = 255
     merge: int | None = None
+    masks: str | Path | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -76,14 +79,24 @@ class SuperpixelRequest:
             raise MaskwrightError(
                 f"ignore is {self.ignore}, but the values of scribbles are 0 to 255: choose one of these", "ignore"
             )
-        if ("labels" in self.kinds()) != (self.scribbles is not None):
-            have = "there are none" if self.scribbles is None else "they would have no effect"
-            cure = "give `scribbles`, or leave labels out" if self.scribbles is None else "add labels"
-            raise MaskwrightError(f"labels in `save` are what scribbles become, and {have}: {cure}", "save")
+        if self.scribbles is not None and self.masks is not None:
+            raise MaskwrightError(
+                "both `scribbles` and `masks` are given, but an image has one file of labels: give one of the two",
+                "masks",
+            )
+        if ("labels" in self.kinds()) != self.drawn:
+            have = "they would have no effect" if self.drawn else "there are none"
+            cure = "add labels" if self.drawn else "give `scribbles` or `masks`, or leave labels out"
+            raise MaskwrightError(f"labels in `save` are what scribbles or masks become, and {have}: {cure}", "save")
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there are scribbles or masks."""
+        return self.scribbles is not None or self.masks is not None
 
     def kinds(self) -> dict[str, Kind[Divided]]:
         """Return the kinds of files to write."""
-        usual = "map" if self.scribbles is None else "labels"
+        usual = "labels" if self.drawn else "map"
         return chosen(usual if self.save is None else self.save, KINDS)
 
     def divide(self, image: NDArray[Any]) -> NDArray[np.int32]:
@@ -101,13 +114,14 @@ class Divided(NamedTuple):
 
     Attributes:
         regions: int32 (H, W), labels 0..K-1.
-        scribble: what is drawn on it; None for nothing.
-        spread: what the scribble becomes.
+        labels: what the drawing on it becomes; None if there is none.
+        counts: of a scribble the superpixels with one label (`labelled`) and with several (`conflicts`), of a mask the
+            pixels whose label is another now (`changed`).
     """
 
     regions: NDArray[np.int32]
-    scribble: Scribble | None = None
-    spread: Filled | None = None
+    labels: Drawing | None
+    counts: Mapping[str, int]
 
 
 def superpixels(
@@ -134,16 +148,18 @@ def superpixels(
     """
     request = request_of(SuperpixelRequest, request, fields)
     found = found_images(sources)
+    kind, folder = ("scribble", request.scribbles) if request.masks is None else ("mask", request.masks)
     drawn: dict[PurePosixPath, Path] = {}
-    if request.scribbles is not None:
-        found, drawn = with_scribbles(found, Path(request.scribbles))
+    if folder is not None:
+        found, drawn = with_drawings(found, Path(folder), kind)
 
     def run(picture: Picture, image: NDArray[Any]) -> Divided:
         regions = request.divide(image)
         if not drawn:
-            return Divided(regions)
-        scribble = read_scribble(drawn[picture.name], image, request.ignore)
-        return Divided(regions, scribble, filled(regions, scribble.labels, request.ignore))
+            return Divided(regions, None, {})
+        if request.masks is None:
+            return _spread(regions, read_drawing(drawn[picture.name], image, request.ignore), request.ignore)
+        return _snapped(regions, read_drawing(drawn[picture.name], image))
 
     result = for_each_image(found, out, Job(run, _summary, request.kinds()), on_progress)
     several = sum(int(image.summary.get("conflicts", 0)) for image in result.images)
@@ -154,11 +170,21 @@ def superpixels(
     return replace(result, notes=(*result.notes, note))
 
 
+def _spread(regions: NDArray[np.int32], scribble: Drawing, nothing: int) -> Divided:
+    """Spread a scribble over regions."""
+    found = filled(regions, scribble.labels, nothing)
+    counts = {"labelled": found.regions, "conflicts": found.conflicts}
+    return Divided(regions, scribble._replace(labels=found.labels), counts)
+
+
+def _snapped(regions: NDArray[np.int32], mask: Drawing) -> Divided:
+    """Move the borders of a mask to those of regions."""
+    labels = snapped(regions, mask.labels)
+    return Divided(regions, mask._replace(labels=labels), {"changed": int((labels != mask.labels).sum())})
+
+
 def _summary(found: Divided) -> dict[str, int | float]:
-    counts: dict[str, int | float] = {"superpixels": int(found.regions.max()) + 1}
-    if found.spread is None:
-        return counts
-    return {**counts, "labelled": found.spread.regions, "conflicts": found.spread.conflicts}
+    return {"superpixels": int(found.regions.max()) + 1, **found.counts}
 
 
 def write_map(path: Path, _image: NDArray[Any], labels: NDArray[np.int32]) -> None:
@@ -179,11 +205,11 @@ def write_features(path: Path, image: NDArray[Any], labels: NDArray[np.int32]) -
     write_text(path, as_csv(region_features(labels, image)))
 
 
-def write_labels(path: Path, scribble: Scribble, spread: Filled) -> None:
-    """Write the labels of a scribble as PNG, in the colours of the scribble."""
-    picture = Image.fromarray(spread.labels)
-    if scribble.palette is not None:
-        picture.putpalette(scribble.palette.tobytes())
+def write_labels(path: Path, drawing: Drawing) -> None:
+    """Write labels as PNG of 8 or 16 bits, in the colours of the file that they come from."""
+    picture = Image.fromarray(drawing.labels)
+    if drawing.palette is not None:
+        picture.putpalette(drawing.palette.tobytes())
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Software", MARK)
     with replacing(path) as temporary:
@@ -191,9 +217,8 @@ def write_labels(path: Path, scribble: Scribble, spread: Filled) -> None:
 
 
 def _labels(path: Path, _image: NDArray[Any], found: Divided) -> None:
-    assert found.scribble is not None
-    assert found.spread is not None
-    write_labels(path, found.scribble, found.spread)
+    assert found.labels is not None
+    write_labels(path, found.labels)
 
 
 KINDS: dict[str, Kind[Divided]] = {
