@@ -112,6 +112,18 @@ def test_it_finds_the_doubt_of_a_network_that_is_never_sure_of_a_class() -> None
     assert found.helps
 
 
+def test_the_default_keeps_a_class_that_the_network_is_never_sure_of() -> None:
+    """With a doubt of 0.15, no pixel of the square is sure, and the background floods it."""
+    unsure = sample(3)
+    maps = unsure.maps.astype(np.float32)
+    maps[1] = np.minimum(maps[1], 0.8)
+    maps[0] = 1 - maps[1]
+    before = (most_likely(maps[:2]) == unsure.truth).mean()
+    after = (most_likely(EdgeWatershed().apply(maps, BLACK)[:2]) == unsure.truth).mean()
+    assert after > before
+    assert not most_likely(EdgeWatershed(EdgeWatershedPlan(doubt=0.15)).apply(maps, BLACK)[:2]).any()
+
+
 def test_what_is_flooded_is_as_sure_as_what_floods_it() -> None:
     """A row of three classes: the second pixel is flooded from the left, the fourth from the right, over no edge."""
     maps = np.array(

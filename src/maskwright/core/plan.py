@@ -125,7 +125,7 @@ class EdgeWatershedPlan(Section):
         doubt: a pixel whose likeliest class has a probability below 1 - `doubt` takes the class that grows into it.
     """
 
-    doubt: Number = Field(0.05, gt=0, le=0.5)
+    doubt: Number = Field(0.3, gt=0, le=0.5)
 
 
 class RegionsPlan(Section):

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 WHOLE = 1 << 22  # pixels: the flood holds about 100 bytes for each
 VALUES = 1 << 26  # of all maps of a piece: 256 MB
 REACH = 64.0  # pixels: doubt seldom extends further
-STARTS = (0.15, 0.4)
-"""Doubts that a fit tries too before it searches: with small ones, a network that was trained briefly has no sure pixel
-of some class, and small steps change nothing."""
+STARTS = (0.05, 0.4)
+"""Doubts that a fit tries too before it searches: a network that is sure of its classes gains most with small ones, but
+one that was trained briefly has no sure pixel of some class then, and small steps change nothing."""
 
 
 class EdgeWatershed(OfClasses):
