@@ -8,8 +8,11 @@ from dataclasses import replace
 from html import unescape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import tifffile
 from lightning_fabric import Fabric
+from PIL import Image
 from tests.workflows import toy_data as toy
 
 import maskwright as mw
@@ -17,11 +20,17 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import CrfPlan, Plan, PostprocessPlan, SuperpixelsPlan
 from maskwright.core.plan_file import overridden
 from maskwright.core.time_budget import POSTPROCESS_SECONDS, TimeBudget
+from maskwright.data.formats import ReadOptions, read_dataset
+from maskwright.data.labels import read_label
+from maskwright.data.readers import read_image
+from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
 from maskwright.models import bundle
-from maskwright.postprocess import search
+from maskwright.postprocess import Sample, search
 from maskwright.postprocess.dense_crf import DenseCrf
-from maskwright.workflows.evaluate_parts import scoring
-from maskwright.workflows.predict import opened
+from maskwright.workflows.evaluate_parts import postprocess_fit, scoring
+from maskwright.workflows.predict import opened, predict
+from maskwright.workflows.predict_parts import scan_plan
+from maskwright.workflows.predict_request import PredictRequest
 from maskwright.workflows.runs import run_folder
 from maskwright.workflows.train import train
 from maskwright.workflows.train_parts.finalize import _as_it_went
@@ -270,6 +279,46 @@ def test_prediction_uses_what_the_model_holds(fitted: Path, data: Path, tmp_path
     result = mw.predict(model, data / "images/test", out=tmp_path)
     assert len(result.images) == 2
     assert mw.load(fitted, "cpu").postprocessor is None
+
+
+def test_every_verb_applies_it_to_calibrated_probabilities(
+    fitted: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that it is fitted on; without the temperature other pixels would change."""
+    run = shutil.copytree(fitted, tmp_path / "run")
+    segmenter, card = bundle.load(run / "model.safetensors")
+    card.decoding, card.postprocess.crf = {"temperature": 0.2}, CrfPlan(theta_alpha=8)
+    bundle.save(run / "model.safetensors", segmenter, card)
+    model, seen = mw.load(run, "cpu", postprocess="crf"), list[Sample]()
+    plain = model.with_postprocessor(None)
+    images = {path.stem: read_image(path) for path in sorted((data / "images/test").iterdir())}
+    labels = {name: model.predict(image).labels for name, image in images.items()}
+    network = model.with_decoding({})
+    assert any((network.predict(image).labels != labels[name]).any() for name, image in images.items())
+
+    monkeypatch.setattr(DenseCrf, "fit", classmethod(lambda _cls, samples, *_: seen.extend(samples)))
+    dataset = read_dataset(data, ReadOptions())
+    records = [record for record in dataset.records if record.split == "test"]
+    postprocess_fit.fit("crf", plain, dataset, records, CrfPlan())
+    by_image = {sample.image.tobytes(): sample.maps for sample in seen}
+    for image in images.values():
+        np.testing.assert_array_equal(by_image[image.tobytes()], plain.maps(image).astype(np.float16))
+
+    (tmp_path / "in").mkdir()
+    for name, image in images.items():
+        tifffile.imwrite(tmp_path / f"in/{name}.tif", image, photometric="rgb")
+    predict(model, [data / "images/test"], tmp_path / "images", PredictRequest(["mask"]))
+    monkeypatch.setattr(scan_plan, "SCAN_PIXELS", 1)
+    predict(model, [tmp_path / "in"], tmp_path / "scans", PredictRequest(["mask"]))
+    truth = [read_label(dataset, record, (48, 64)) for record in records]
+    for name, wanted in labels.items():
+        for path in (tmp_path / f"images/masks/{name}.png", tmp_path / f"scans/masks/{name}.tif"):
+            np.testing.assert_array_equal(np.asarray(Image.open(path)), wanted)
+    judged = sum(
+        confusion_matrix(labels[record.image.path.stem], each, 3) for record, each in zip(records, truth, strict=True)
+    )
+    scores = mw.evaluate(run, data, out=tmp_path / "scores", postprocess="crf").scores
+    assert scores.mean["iou"].value == pytest.approx(mean_defined(iou(per_class(judged))))
 
 
 def test_a_model_without_settings_says_so(bare: Path) -> None:
