@@ -18,6 +18,7 @@ from maskwright.data.readers.arrays import RawMask, plain_mask, plain_pixels, re
 from maskwright.data.readers.errors import DecodeError
 from maskwright.data.readers.mask_channels import without_one_hot
 from maskwright.data.readers.tiff_file import ERRORS, Pages
+from maskwright.data.readers.zarr_chunks import TooLargeError, bounded_store, chain_of
 from maskwright.data.readers.zarr_store import COPY_AGAIN, layout_of
 
 if TYPE_CHECKING:
@@ -37,12 +38,10 @@ _CODECS = frozenset(
 )
 """Those that compress or rearrange numbers. Others run code that is stored (pickle), or hold no numbers."""
 _LARGEST_CHUNK, _LARGEST_ROW = 1 << 28, 1 << 30
-"""Bytes of a chunk as it is declared, and of the chunks beside one another: they have to be held.
-
-What a chunk unpacks to is known only afterwards.
-"""
+"""Bytes of a chunk as it is declared, and of the chunks beside one another: they have to be held."""
 _MOST_CHUNKS, _MOST_PIXELS = 1 << 22, 1 << 36
-"""Of one page. A store need not hold what it claims, so nothing else limits it."""
+"""Of one page; and of chunks in a shard. A store need not hold what it claims, so nothing else limits it."""
+_SAVE_AGAIN = "save it again compressed by zstd, blosc or gzip alone, or remove it"
 _SHORT = {name: unit for unit, name in UNIT_NAMES.items()}
 
 
@@ -159,9 +158,13 @@ class _Stored:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of what the standard does not allow, though it can be read
-                self._array = zarr.open_array(store=str(layout.levels[level].folder), mode="r")
+                store = bounded_store(layout.levels[level].folder, chain_of(layout.levels[level].metadata))
+                self._array = zarr.open_array(store=store, mode="r")
             self._chunks = tuple(int(length) for length in self._array.chunks)
             self.dtype = np.dtype(self._array.dtype)
+            store.bound(self._chunks, self._array.shards, self.dtype.itemsize)
+        except TooLargeError as error:
+            raise DecodeError("bomb", ref, str(error), _SAVE_AGAIN) from None
         except _ERRORS as error:
             message = f"cannot be read as Zarr ({_first_line(error)})"
             raise DecodeError("unreadable", ref, message, COPY_AGAIN) from None
@@ -177,6 +180,8 @@ class _Stored:
             return np.empty((0, self.size[1], self.channels), self.dtype)
         try:
             found = np.asarray(self._array[place])
+        except TooLargeError as error:
+            raise DecodeError("bomb", self._ref, str(error), _SAVE_AGAIN) from None
         except _ERRORS as error:
             cut = any(word in str(error).lower() for word in _CUT)
             message = f"cannot be decoded in rows {start} to {stop - 1} ({_first_line(error)})"

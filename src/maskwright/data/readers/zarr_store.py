@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".zarr"
 MARKERS = ("zarr.json", ".zgroup", ".zarray")
-_LARGEST_JSON = 1 << 26
-_MOST_PAGES = 1 << 17
+METADATA = frozenset({*MARKERS, ".zattrs", ".zmetadata"})
+_LARGEST_JSON, _MOST_PAGES = 1 << 26, 1 << 17
 _LONGEST_NAME, _LONGEST_PATH = 255, 1024
 """Of a part of a store: bytes that a file system takes, and letters."""
 _OLD_AXES = "tczyx"
