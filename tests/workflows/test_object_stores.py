@@ -19,6 +19,7 @@ from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import check_folder
 from maskwright.core.plan import DataPlan, ModelPlan, PredictPlan
+from maskwright.data.readers.zarr_store import METADATA
 from maskwright.inference import Predictor
 from maskwright.models import bundle
 from maskwright.models.bundle import Card, CardClasses
@@ -155,6 +156,40 @@ def test_stores_in_a_store(tmp_path: Path, store: Any, predictor: Predictor, sou
         found = next(image for image in result.images if image.files["mask"].stem == "x")
         assert str(found.source) == "s3://scans/z/x.zarr"
         np.testing.assert_array_equal(np.asarray(Image.open(found.files["mask"])), predictor.result(pixels).labels)
+
+
+@pytest.mark.parametrize("level", [None, 1])
+@pytest.mark.parametrize("version", [2, 3])
+def test_only_the_level_that_is_predicted_is_copied(
+    tmp_path: Path, store: Any, predictor: Predictor, level: int | None, version: int
+) -> None:
+    pytest.importorskip("zarr")
+    from tests.data.stores import array, group, ome_image
+
+    pixels = np.random.default_rng(0).integers(0, 255, (90, 70, 3), dtype=np.uint8)
+    levels = [pixels, pixels[::2, ::2]]
+    plate = group(tmp_path / "plate.zarr", {"plate": {"wells": [{"path": "A/1"}]}}, version)
+    group(plate / "A/1", {"well": {"images": [{"path": "0"}]}}, version)
+    for place in (tmp_path / "x.zarr", plate / "A/1/0"):
+        ome_image(place, levels, "yxc", version)
+        array(place / "labels/0", pixels[..., 0], version)
+    (tmp_path / "empty.zarr").mkdir()
+    (tmp_path / "empty.zarr/0.0").write_bytes(b"of nothing")
+    for name in ("x.zarr", "plate.zarr", "empty.zarr"):
+        for file in filter(Path.is_file, (tmp_path / name).rglob("*")):
+            store.upload_file(str(file), "scans", f"levels{version}/{file.relative_to(tmp_path).as_posix()}")
+    with object_stores.local_copies([f"s3://scans/levels{version}"], level) as copies:
+        (folder,) = copies.sources
+        assert isinstance(folder, Path)
+        copied = {file.relative_to(folder) for file in folder.rglob("*") if file.is_file()}
+    here = [file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file()]
+    assert copied == {file for file in here if file.name in METADATA or f"s{level or 0}" in file.parts}
+    result = predict(predictor, [f"s3://scans/levels{version}"], tmp_path / "out", PredictRequest(level=level))
+    (failure,) = result.failures
+    assert f"s3://scans/levels{version}/empty.zarr has no Zarr metadata" in failure.reason
+    wanted = predictor.result(levels[level or 0]).labels
+    for image in result.images:
+        np.testing.assert_array_equal(np.asarray(Image.open(image.files["mask"])), wanted)
 
 
 def keys(store: Any, prefix: str) -> list[str]:

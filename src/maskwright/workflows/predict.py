@@ -105,7 +105,7 @@ def predict(
     checked_kinds(request, predictor.task.writers)
     with destination(out, request) as place:
         if any(is_remote(source) for source in sources):
-            with local_copies(sources) as copies:
+            with local_copies(sources, request.level) as copies:
                 result = _predict(predictor, copies, place, request, on_progress, on_note)
             result = copies.named(result)
         else:

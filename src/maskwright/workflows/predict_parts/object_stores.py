@@ -18,12 +18,15 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_error
 from maskwright.core.optional import optional
 from maskwright.core.paths import is_remote
+from maskwright.core.records import ImageRef
 from maskwright.data.readers import IMAGE_SUFFIXES
-from maskwright.data.readers.zarr_store import MARKERS, SUFFIX
+from maskwright.data.readers.errors import DecodeError
+from maskwright.data.readers.zarr_store import MARKERS, METADATA, SUFFIX, images_in, layout_of
 from maskwright.workflows.predict_parts.results import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.results import Predicted, PredictResult
@@ -40,7 +43,8 @@ class Copies:
         sources: what to predict: local sources as they were given, and copies of the remote ones.
     """
 
-    def __init__(self, folder: Path, sources: Sequence[str | Path | Picture]) -> None:
+    def __init__(self, folder: Path, sources: Sequence[str | Path | Picture], level: int = 0) -> None:
+        self._level = level
         self.sources: list[str | Path | Picture] = []
         self._origins: dict[str, str] = {}
         for number, source in enumerate(sources):
@@ -76,13 +80,22 @@ class Copies:
             if not objects:
                 raise MaskwrightError(f"{url} holds no image, or does not exist: check the name of the bucket")
             self._origins[str(folder)] = f"{kind}://{root}"
-            for name, changed in objects.items():
-                place = folder / PurePosixPath(name).relative_to(root)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                store.get_file(name, str(place))
-                if changed is not None:  # a prediction that goes on compares it
-                    os.utime(place, (changed.timestamp(), changed.timestamp()))
-        self.sources.append(place if list(objects) == [path] else folder)
+            places = {name: folder / PurePosixPath(name).relative_to(root) for name in objects}
+            parts = _parts_of_stores(objects, root)
+            for name in objects:
+                if name not in parts:
+                    self._get(store, name, places[name], objects[name])
+            needed = {top: _read_folders(folder / top.relative_to(root), self._level) for top in {*parts.values()}}
+            for name, top in parts.items():
+                if not needed[top].isdisjoint(places[name].parents):
+                    self._get(store, name, places[name], objects[name])
+        self.sources.append(places[path] if list(objects) == [path] else folder)
+
+    def _get(self, store: Any, name: str, place: Path, changed: datetime | None) -> None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        store.get_file(name, str(place))
+        if changed is not None:  # a prediction that goes on compares it
+            os.utime(place, (changed.timestamp(), changed.timestamp()))
 
 
 def opened_store(url: str) -> tuple[Any, str]:
@@ -172,6 +185,29 @@ def _images(found: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _parts_of_stores(names: Iterable[str], root: str) -> dict[str, PurePosixPath]:
+    """Return the objects in Zarr stores that are no metadata, each with the folder of its store below the root."""
+    paths = {name: PurePosixPath(name) for name in names}
+    marked = {path.parent for path in paths.values() if path.name in MARKERS}
+    found = {}
+    for name, path in paths.items():
+        folders = path.parents[: len(path.relative_to(root).parts) - 1]
+        stores = [folder for folder in folders if folder in marked or folder.suffix.lower() == SUFFIX]
+        if stores and path.name not in METADATA:
+            found[name] = stores[-1]
+    return found
+
+
+def _read_folders(store: Path, level: int) -> set[Path]:
+    """Return the folders of the arrays that a prediction reads, from the metadata of a Zarr store."""
+    store.mkdir(parents=True, exist_ok=True)  # where there is nothing else of it
+    found = set()
+    for image in images_in(store, []):  # what is broken is reported when it is predicted
+        with contextlib.suppress(DecodeError):
+            found |= {node.folder for node in layout_of(ImageRef(store / image)).levels[level : level + 1]}
+    return found
+
+
 @contextlib.contextmanager
 def explained(url: str) -> Iterator[None]:
     """Say what a store's error means for the user.
@@ -202,14 +238,14 @@ def explained(url: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def local_copies(sources: Sequence[str | Path | Picture]) -> Iterator[Copies]:
-    """Yield copies of the remote images among sources; they are removed afterwards.
+def local_copies(sources: Sequence[str | Path | Picture], level: int | None = None) -> Iterator[Copies]:
+    """Yield copies of the remote images among sources, of pyramids in Zarr one level; they are removed afterwards.
 
     Raises:
         MaskwrightError: a store cannot be read, its package is missing, or it holds no such image.
     """
     with tempfile.TemporaryDirectory(prefix="maskwright-") as folder:
-        copies = Copies(Path(folder).resolve(), sources)
+        copies = Copies(Path(folder).resolve(), sources, level or 0)
         try:
             yield copies
         except MaskwrightError as error:
