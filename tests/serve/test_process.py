@@ -11,6 +11,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import cv2
 import pytest
 from tests.serve.conftest import Running, picture, png, until
 
@@ -119,6 +120,16 @@ def test_it_ends_in_order_and_talks_to_nobody(process: Process) -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", running.port))
     assert [json.loads(line) for line in process.network.read_text().splitlines()] == [["getaddrinfo", "127.0.0.1"]]
+
+
+def test_damaged_uploads_do_not_fill_the_terminal(process: Process) -> None:
+    """tifffile logs, and OpenCV prints, some lines for each."""
+    bitmap, tiff = (cv2.imencode(suffix, picture((100, 100)))[1].tobytes() for suffix in (".bmp", ".tif"))
+    for body in (bitmap[:5000], tiff[:8] + bytes(len(tiff) - 8), tiff[:-100], tiff[:4] + b"\xff" * 4 + tiff[8:]):
+        assert process.running.predict(body).status == 422
+    process.process.send_signal(signal.SIGTERM)
+    said = process.process.communicate(timeout=500)[1].splitlines()
+    assert [line.partition(" ")[0] for line in said] == ["serving", "stopped:"]
 
 
 def test_a_port_in_use_is_told_before_a_model_is_loaded(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

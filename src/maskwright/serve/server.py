@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import socket
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.data.readers.video import quiet
 from maskwright.serve.app import make_app
 from maskwright.serve.models import load_all
 from maskwright.serve.protocol import PatientProtocol
@@ -40,7 +42,9 @@ def serve(runs: Sequence[str], request: ServeRequest, on_ready: Callable[[str, l
     Raises:
         MaskwrightError: no usable model, or a port that is taken.
     """
-    with listening(request) as listener:
+    with listening(request) as listener, quiet():
+        # The sender of a damaged upload is answered; whoever reads the terminal can do nothing about it.
+        logging.getLogger("tifffile").setLevel(logging.CRITICAL)
         service = Service(load_all(runs, request), request)
         server = make_server(service)
         port = listener.getsockname()[1]
