@@ -13,7 +13,7 @@ AT_ONCE = 256
 """Boxes that are compared at once with all those of the same rows."""
 
 
-def overlapping(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.int32]:
+def overlapping(ours: NDArray[np.signedinteger], theirs: NDArray[np.signedinteger]) -> NDArray[np.int32]:
     """Return the pairs (p, 2) of boxes (n, 4) and boxes (m, 4) that share a pixel, in order.
 
     Of many boxes, some at a time are taken from the top to the bottom, and compared with those of the same rows.
@@ -32,7 +32,7 @@ def overlapping(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[n
     return pairs[np.lexsort(pairs.T[::-1])].astype(np.int32)
 
 
-def _touch(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _touch(ours: NDArray[np.signedinteger], theirs: NDArray[np.signedinteger]) -> NDArray[np.bool_]:
     """Return which boxes (n, 4) share a pixel with which boxes (m, 4), as (n, m)."""
     top, left, bottom, right = ours.T[:, :, None]
     other = theirs.T
