@@ -125,7 +125,7 @@ def test_evaluation_fits_what_no_training_did(bare: Path, data: Path) -> None:
     assert "fitted on 2 validation images" in result.notes[0]
     kept = bundle.read_card(bare / "model.safetensors").postprocess.crf
     assert json.loads((bare / "metrics-test-crf.json").read_text())["crf"]["settings"] == kept.model_dump()
-    assert opened(bare, "cpu", postprocess="crf")[1] is None
+    assert opened(bare, "cpu", postprocess="crf")[1] == ()
 
 
 def test_superpixels_are_fitted_and_used_in_the_same_way(bare: Path, data: Path) -> None:
@@ -322,11 +322,10 @@ def test_every_verb_applies_it_to_calibrated_probabilities(
 
 
 def test_a_model_without_settings_says_so(bare: Path) -> None:
-    assert opened(bare, "cpu")[1] is None
-    predictor, note = opened(bare, "cpu", postprocess="crf")
+    assert opened(bare, "cpu")[1] == ()
+    predictor, (note,) = opened(bare, "cpu", postprocess="crf")
     assert predictor.postprocessor is not None
     assert predictor.postprocessor.settings == CrfPlan()
-    assert note is not None
     assert "so the defaults are used (" in note
     assert "`maskwright evaluate RUN DATA --postprocess crf` fits them" in note
 

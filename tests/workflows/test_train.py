@@ -331,6 +331,30 @@ def test_a_run_that_lacks_its_evaluation_is_only_evaluated(finished: Path, tmp_p
     ]
 
 
+def test_an_unfinished_run_is_used_with_a_note_on_how_to_finish_it(finished: Path, data: Path, tmp_path: Path) -> None:
+    def notes(model: Path) -> list[str]:
+        """Return what `predict` and `evaluate` say of it."""
+        image = next(data.rglob("*.png"))
+        said = mw.predict(model, image, out=tmp_path / "masks", device="cpu").notes
+        said += mw.evaluate(model, data, out=tmp_path / "scores", device="cpu").notes
+        return [note for note in said if "not finished" in note]
+
+    run = toy.interrupted(finished, tmp_path / "run")
+    words = (
+        f"{run} is not finished: what a training fits after its last step, such as thresholds, may be missing from the "
+        f"model. `maskwright train --resume {run}` finishes it"
+    )
+    assert notes(run) == notes(run / "model.safetensors") == [words, words]
+    (run / "trials").mkdir()
+    (run / "trials" / "start.json").touch()
+    assert f"`maskwright tune --resume {run}` finishes it" in notes(run)[0]
+    alone = tmp_path / "alone" / "model.safetensors"
+    alone.parent.mkdir()
+    shutil.copy(run / "model.safetensors", alone)
+    other = shutil.copy(alone, run / "other.safetensors")
+    assert [*notes(finished), *notes(alone), *notes(other)] == []
+
+
 def test_a_finished_run_without_its_model_resumes_to_itself(finished: Path, data: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     (run / "model.safetensors").unlink()

@@ -134,11 +134,11 @@ def predict(
         kinds, device, fast, pixel_size, resume, on, every, frames, smooth_video, level, reject, flip
     )
     terminal = Terminal(as_json=as_json)
-    model, note = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine)
-    if note:
+    model, notes = opened(run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine)
+    for note in notes:
         terminal.say(f"note: {note}")
     with terminal.working(lambda _: interrupted(out)) as watch:
         result = segment(
             model, given, out, request, watch.counting("predict"), lambda said: terminal.say(f"note: {said}")
         )
-    return show_outcome(terminal, result, out, "predicted", [note] if note else [])
+    return show_outcome(terminal, result, out, "predicted", notes)

@@ -24,6 +24,7 @@ from maskwright.workflows.predict_parts.sources import find_images
 from maskwright.workflows.predict_parts.spread import Work, spread
 from maskwright.workflows.predict_parts.videos import apart, check_options, predict_video
 from maskwright.workflows.predict_parts.writing import Writing
+from maskwright.workflows.runs.finished import unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,8 +53,8 @@ def opened(
     output_stride: int | None = None,
     postprocess: str | None = None,
     engine: str | None = None,
-) -> tuple[Predictor, str | None]:
-    """Load a model as `Predictor.load` does, with a note if the settings of its postprocessor were not fitted.
+) -> tuple[Predictor, tuple[str, ...]]:
+    """Load a model as `Predictor.load` does, with notes if its run is not finished or its postprocessor not fitted.
 
     Raises:
         MaskwrightError: no usable model, no such device, or a stride that the model cannot have.
@@ -61,12 +62,15 @@ def opened(
     predictor = Predictor.load(
         run, device, fast=fast, output_stride=output_stride, postprocess=postprocess, engine=engine
     )
+    left = unfinished(Path(run))
+    notes = () if left is None else (left,)
     follows = predictor.postprocessor
     if follows is None or postprocess is None or getattr(predictor.card.postprocess, postprocess) is not None:
-        return predictor, None
+        return predictor, notes
     return predictor, (
+        *notes,
         f"the model has no settings of the {follows.label}, so the defaults are used ({follows.describe()}): "
-        f"`maskwright evaluate RUN DATA --postprocess {postprocess}` fits them, or finds that none are better"
+        f"`maskwright evaluate RUN DATA --postprocess {postprocess}` fits them, or finds that none are better",
     )
 
 
@@ -98,9 +102,9 @@ def predict(
         MaskwrightError: no usable model, no image, an unknown kind, an existing file that maskwright did not write, or
             a folder that cannot be written.
     """
-    predictor = run_or_bundle
+    predictor, said = run_or_bundle, tuple[str, ...]()
     if not isinstance(predictor, Predictor):
-        predictor = Predictor.load(predictor, request.device, fast=request.fast)
+        predictor, said = opened(predictor, request.device, fast=request.fast)
     predictor = predictor.with_flip(request.flip)
     checked_kinds(request, predictor.task.writers)
     with destination(out, request) as place:
@@ -113,7 +117,7 @@ def predict(
         if request.rejection is not None:  # after images of a store have their names again: the table lists them
             result = _judged(result, request.rejection, place.folder)
         place.end(result.outputs)
-        return place.named(result)
+        return place.named(replace(result, notes=(*said, *result.notes)))
 
 
 def _predict(

@@ -13,6 +13,7 @@ from maskwright.report.content import ReportData
 from maskwright.report.page import write_report
 from maskwright.workflows.evaluate_parts import scoring
 from maskwright.workflows.runs import provenance, run_folder, split_lookup
+from maskwright.workflows.runs.finished import unfinished
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,6 +130,8 @@ def opened(run: Path, root: Path, request: EvaluateRequest) -> Evaluation:
         raise MaskwrightError(f"{root} has no labelled image in its {split} split: choose another `split`")
     records, more = split_lookup.with_groups(home, records)
     notes += more
+    if (left := unfinished(run)) is not None:
+        notes.insert(0, left)
     return Evaluation(run, predictor, dataset, records, request, notes)
 
 

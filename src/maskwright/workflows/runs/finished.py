@@ -50,14 +50,12 @@ def finished(run: Path) -> Finished | None:
     Raises:
         MaskwrightError: the folder is damaged.
     """
-    held_out = any(entry["split"] != "train" for entry in run_folder.read_json(run / run_folder.SPLIT).values())
-    last = (MODEL_FILE, run_folder.HISTORY, *((run_folder.METRICS, run_folder.REPORT) if held_out else ()))
-    if not all((run / name).exists() for name in last):
+    if not _ended(run):
         return None
-    if not held_out:
+    path = run / run_folder.METRICS
+    if not path.exists():  # no image was held out
         row = run_folder.read_history(run / run_folder.HISTORY)[-1]
         return Finished(int(row["step"] or 0), row["seconds"] or 0.0)
-    path = run / run_folder.METRICS
     metrics = run_folder.read_json(path)
     try:
         scores = Scores.from_json(metrics["scores"])
@@ -68,6 +66,35 @@ def finished(run: Path) -> Finished | None:
             f"{path} does not hold the scores of a training, as this version writes them ({error!r}): delete it, and "
             "`resume` scores the model again"
         ) from None
+
+
+def _ended(run: Path) -> bool:
+    """Say whether all is there that a training writes last: without held-out images neither scores nor report."""
+    if not all((run / name).exists() for name in (MODEL_FILE, run_folder.HISTORY)):
+        return False
+    if all((run / name).exists() for name in (run_folder.METRICS, run_folder.REPORT)):
+        return True
+    return all(entry["split"] == "train" for entry in run_folder.read_json(run / run_folder.SPLIT).values())
+
+
+def unfinished(model: Path) -> str | None:
+    """Return a note if a model is that of a run that is not finished; None for any other model.
+
+    Args:
+        model: a run folder, or a model file.
+
+    Raises:
+        MaskwrightError: the folder is damaged.
+    """
+    run = model if model.is_dir() else model.parent
+    begun = all((run / name).exists() for name in (MODEL_FILE, run_folder.PLAN, run_folder.SPLIT))
+    if not begun or model not in {run, run / MODEL_FILE} or _ended(run):
+        return None
+    command = f"`maskwright tune --resume {run}`" if is_search(run) else f"`maskwright train --resume {run}`"
+    return (
+        f"{run} is not finished: what a training fits after its last step, such as thresholds, may be missing from the "
+        f"model. {command} finishes it"
+    )
 
 
 def is_saved(run: Path) -> bool:
