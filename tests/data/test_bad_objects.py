@@ -206,11 +206,17 @@ def test_categories_with_gaps_and_from_zero(tmp_path):
 def test_boxes_of_zero_size(tmp_path):
     dataset = make(tmp_path, {"segmentation": [SQUARE], "bbox": [4, 4, 0, 0]})
     assert (dataset.faults, areas(dataset)) == ((), [36])
-    dataset = make(tmp_path, {"segmentation": [], "bbox": [4, 4, 0, 0]}, {"segmentation": [SQUARE], "image_id": 2})
-    (fault,) = dataset.faults
-    assert (fault.kind, fault.severity) == ("bad-outline", "error")
-    assert "holds an object on a.jpg (id 1) without outline and box, which may be anywhere" in fault.message
-    assert [record.image.name for record in dataset.records] == ["b.jpg"]
+    for segmentation, box in (([], [4, 4, 0, 0]), (None, [4, 4, 0, 9]), ({"size": [20, 30], "counts": [600]}, [0] * 4)):
+        dataset = make(tmp_path, {"segmentation": [SQUARE]}, {"segmentation": segmentation, "bbox": box})
+        told(dataset, "1 object without an outline, whose box has no area, not painted, id 2 in instances.json")
+        assert areas(dataset) == [36]
+        assert IGNORE not in label(dataset)
+    for segmentation, box in (([], [4, 4, -1, 9]), ([["x", 1, 2]], [4, 4, 0, 9])):  # a place that nobody knows
+        dataset = make(tmp_path, {"segmentation": segmentation, "bbox": box}, {"segmentation": [SQUARE], "image_id": 2})
+        (fault,) = dataset.faults
+        assert (fault.kind, fault.severity) == ("bad-outline", "error")
+        assert "holds an object on a.jpg (id 1) without outline and box, which may be anywhere" in fault.message
+        assert [record.image.name for record in dataset.records] == ["b.jpg"]
 
 
 def test_a_code_that_is_none_leaves_the_box(tmp_path):

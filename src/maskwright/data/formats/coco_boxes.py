@@ -32,6 +32,13 @@ def box_told(values: object) -> Box | None:
     return (left, top, left + width, top + height) if width > 0 and height > 0 else None
 
 
+def without_area(values: object) -> bool:
+    """Tell whether COCO's [left, top, width, height] is a box that covers nothing."""
+    return (
+        isinstance(values, list) and len(values) == 4 and bool(box_around(values)) and min(map(float, values[2:])) == 0
+    )
+
+
 def box_faults(
     path: Path, entries: Sequence[dict[str, Any]], objects: Sequence[Drawing], sizes: Sequence[tuple[int, int] | None]
 ) -> Iterable[Fault]:

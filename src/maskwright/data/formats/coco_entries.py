@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.data.formats.coco_boxes import box_told
+from maskwright.data.formats.coco_boxes import box_told, without_area
 from maskwright.data.formats.outlines.annotation_files import DAMAGE
 from maskwright.data.formats.outlines.checked import stated_area
 from maskwright.data.formats.outlines.shapes import (
@@ -171,6 +171,8 @@ def _drawing(label: str | int | None, entry: dict[str, Any]) -> Drawing:
         or box_around(value for part in parts for value in part)
     )
     shape = Drawing(label, polygons, box=box, area=area or sum(areas), crowd=crowd, name=f"id {entry.get('id')}")
+    if box is None and not any(parts) and without_area(entry.get("bbox")):
+        return shape._replace(kind="nowhere")
     kind = "box" if not any(parts) else "flat" if all(map(are_points, parts)) else "garbled"
     return shape._replace(kind=kind, incomplete=0 < len(polygons) < len(parts))
 

@@ -35,6 +35,7 @@ PROBLEMS = {
         "with an outline that is no list of pairs of numbers, ignored in the box",
         "correct the numbers (x0, y0, x1, y1, ...), or draw each again",
     ),
+    "nowhere": ("without an outline, whose box has no area, not painted", _REDRAW),
     "box": ("drawn as a box without an outline, ignored in the box", "draw an outline for each, or remove the box"),
     "line": ("drawn as a line or points, without an area, ignored in the box", "draw an area for each, or remove it"),
     "unknown": (
@@ -93,7 +94,8 @@ def _called(shape: Drawing) -> str:
 
 def lost(entry: DrawnImage) -> Fault | None:
     """Report an object without a place, which makes the image unusable: any pixel may belong to it."""
-    shape = next((shape for shape in entry.objects if not shape.drawn and shape.box is None), None)
+    unplaced = (shape for shape in entry.objects if not shape.drawn and shape.box is None and shape.kind != "nowhere")
+    shape = next(unplaced, None)
     if shape is None:
         return None
     message = f"{entry.source.name} holds an object on {entry.image.name} ({_called(shape)}) without outline and box"
