@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,6 +257,26 @@ def test_catalogs_are_listed(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     assert run([verb, "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert set(document["models"] if verb == "models" else document) == names
+
+
+def test_one_model_is_shown_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
+    from maskwright import models
+
+    assert run(["models", "swiftnet"]) == 0
+    shown = capsys.readouterr().out
+    for words in ("Orsic", "docs/models/swiftnet.md", "compact", "model.options.OPTION=VALUE"):
+        assert words in shown
+    for option in models.options_of("swiftnet"):
+        assert f"\n{option} " in shown
+    assert re.search(r"\ngrids +\[8, 4, 2, 1\]", shown)
+    assert re.search(r"\nalign_corners +false", shown)
+    assert "unet" not in shown
+    assert run(["models", "swiftnet", "--json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)["models"].values()
+    assert entry["options"] == json.loads(json.dumps(models.options_of("swiftnet")))
+    assert entry["page"] == "docs/models/swiftnet.md"
+    assert run(["models", "swifnet"]) == 2
+    assert "unknown model 'swifnet': did you mean 'swiftnet'?" in capsys.readouterr().err
 
 
 def test_models_have_a_cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
