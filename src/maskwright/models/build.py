@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from maskwright.models.segmenter import Segmenter
 
 STRIDE = "output_stride"
+_KINDS = {int: "whole number", float: "number", str: "word"}
 SHARED: Mapping[str, Any] = {"align_corners": False}
 """Options of every model that emits maps, with their defaults (see `layers.blocks.resize`)."""
 SHARED_MEANINGS: Mapping[str, str] = {
@@ -239,10 +241,18 @@ def _checked_options(name: str, backbone: str, options: Mapping[str, Any]) -> di
         if key not in known:
             raise unknown_name(f"option of {name} with {backbone}", key, known)
         if not _fits(value, known[key]):
-            raise MaskwrightError(
-                f"option {key} of {name} with {backbone} is {value!r}: give it the type of its default, {known[key]!r}"
-            )
+            raise MaskwrightError(f"option {key} of {name} with {backbone} is {value!r}: set {_words(known[key])}")
     return {**known, **options}
+
+
+def _words(default: Any) -> str:
+    """Say what an option with this default can be."""
+    if isinstance(default, bool):
+        return "true or false"
+    if isinstance(default, tuple):
+        shown = f", such as its default, {json.dumps(default)}" if default else ""
+        return f"a list of {_KINDS[type(default[0] if default else 1)]}s{shown}"
+    return f"a {_KINDS[type(default)]}, such as its default, {default}"
 
 
 def _fits(value: Any, default: Any) -> bool:
