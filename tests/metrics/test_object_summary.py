@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from maskwright.metrics.coco_precision import average_precision, rankings
 from maskwright.metrics.object_metrics import COUNTS, FROM_COCO, FROM_SUMS, IMAGE_METRICS, OBJECT_METRICS
 from maskwright.metrics.object_overlap import compare, joined
 from maskwright.metrics.object_summary import ComparedImage, mean_f1, object_scores
-from maskwright.metrics.scores import Scores, SizeBin
+from maskwright.metrics.scores import Estimate, Scores, SizeBin
+from maskwright.report.compared import Comparison, verdict
 
 CLASSES = Classes.named(("background", "cell", "grain"))
 ONE = Classes.named(("background", "cell"))
@@ -85,7 +87,22 @@ def test_the_tables_of_keys_make_up_the_metrics() -> None:
     assert sorted((*FROM_SUMS, *FROM_COCO)) == sorted(keys)
     assert set(COUNTS) < set(FROM_SUMS)
     assert (keys[0], OBJECT_METRICS[0].rank) == ("f1", 0)
-    assert [metric.key for metric in OBJECT_METRICS if not metric.higher_is_better] == ["count_error"]
+    assert [metric.key for metric in OBJECT_METRICS if not metric.higher_is_better] == ["count_bias", "count_error"]
+    assert {metric.key: metric.ideal for metric in OBJECT_METRICS if metric.ideal is not None} == {"count_bias": 0.0}
+
+
+def test_of_two_biases_the_one_closer_to_zero_is_better() -> None:
+    bias = next(metric for metric in OBJECT_METRICS if metric.key == "count_bias")
+    assert bias.improves(-0.5, 2.0)
+    assert bias.improves(0.5, -2.0)
+    assert not bias.improves(2.0, -2.0)
+    runs = [
+        SimpleNamespace(scores=SimpleNamespace(mean={bias.key: Estimate(value, None, None)})) for value in (2.0, -0.5)
+    ]
+    assert Comparison(tuple(runs), "test").best(bias) == [False, True]
+    assert verdict(bias, Estimate(1.0, 0.5, 1.5)) == "higher"
+    assert verdict(bias, Estimate(-1.0, -1.5, -0.5)) == "lower"
+    assert verdict(bias, Estimate(1.0, -0.5, 1.5)) == "not clear"
 
 
 def test_by_hand() -> None:

@@ -26,6 +26,7 @@ class Metric:
         unit: `share` of 0..1, shown in percent; `px`, a length in pixels of the image; `count`, a whole number; empty
             for any other.
         higher_is_better: whether a model with a higher value is the better one.
+        ideal: value of a perfect model where higher and lower ones are both worse (0 of a bias); None elsewhere.
         rank: 0 is always shown; of the others the highest give way first where the room is short.
     """
 
@@ -35,10 +36,17 @@ class Metric:
     unit: Unit = "share"
     higher_is_better: bool = True
     rank: int = 0
+    ideal: float | None = None
 
     def improves(self, value: float, best: float | None) -> bool:
         """Whether `value` is better than the best so far (None: there is none)."""
-        return best is None or (value > best if self.higher_is_better else value < best)
+        return best is None or self.error(value) < self.error(best)
+
+    def error(self, value: float) -> float:
+        """Return a number that orders values: the smaller, the better."""
+        if self.ideal is not None:
+            return abs(value - self.ideal)
+        return -value if self.higher_is_better else value
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,8 @@ OBJECT_METRICS = (
         "Count bias",
         "Predicted minus annotated objects of an image, averaged over images, then over classes.",
         unit="",
+        higher_is_better=False,
+        ideal=0.0,
         rank=5,
     ),
     Metric(

@@ -82,9 +82,8 @@ class Comparison:
     def best(self, metric: Metric) -> list[bool]:
         """Say for each run whether none has a better value, as shown."""
         shown = [_shown(metric, run.scores.mean.get(metric.key, NOTHING).value) for run in self.runs]
-        known = [value for value in shown if value is not None]
-        top = (max if metric.higher_is_better else min)(known, default=None)
-        return [value is not None and value == top for value in shown]
+        least = min((metric.error(value) for value in shown if value is not None), default=None)
+        return [value is not None and metric.error(value) == least for value in shown]
 
 
 def _shown(metric: Metric, value: float | None) -> float | None:
@@ -114,11 +113,16 @@ def labelled(metric: Metric) -> str:
 
 
 def verdict(metric: Metric, difference: Estimate) -> str:
-    """Say in a word what a difference shows: `better`, `worse`, or that it is not clear."""
+    """Say in a word what a difference shows: `better`, `worse`, or that it is not clear.
+
+    Of a metric whose ideal lies between worse values, it shows only `higher` or `lower`.
+    """
     if difference.value is None:
         return "undefined"
     if difference.low is None or difference.high is None:
         return "same" if difference.value == 0 else "too few images to tell"
     if difference.low <= 0 <= difference.high:
         return "not clear"
+    if metric.ideal is not None:
+        return "higher" if difference.low > 0 else "lower"
     return "better" if (difference.low > 0) == metric.higher_is_better else "worse"
