@@ -279,6 +279,27 @@ def test_one_model_is_shown_with_its_options(capsys: pytest.CaptureFixture[str])
     assert "unknown model 'swifnet': did you mean 'swiftnet'?" in capsys.readouterr().err
 
 
+def test_exports_are_told_apart_in_a_narrow_terminal() -> None:
+    from rich.console import Console
+
+    from maskwright.cli.export import _engines
+    from maskwright.report.exports import ExportRow, ExportTable
+
+    rows = [
+        ExportRow("trained", "torch", "float32", 9.0, None, 0.8, 10**6),
+        ExportRow("openvino", "openvino", "float32", 4.0, 1.0, 0.8, 10**6),
+        ExportRow("openvino", "openvino", "bfloat16", 2.0, 1.0, 0.8, 10**6, fastest=True),
+    ]
+    console = Console(width=60)
+    with console.capture() as printed:
+        console.print(_engines(ExportTable(rows, "IoU", True, (512, 512), "a machine"), 60))
+    shown = [line.split() for line in printed.get().splitlines() if line.startswith("openvino")]
+    assert shown == [
+        ["openvino", "float32", "4.0", "80.00"],
+        ["openvino", "(fastest", "here)", "bfloat16", "2.0", "80.00"],
+    ]
+
+
 def test_models_have_a_cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from maskwright import models
     from maskwright.models import cost

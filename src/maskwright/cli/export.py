@@ -109,9 +109,9 @@ def _engines(found: ExportTable, width: int) -> RenderableType:
         "Engines, {} x {}, {}".format(*found.tile, found.machine),
         [
             Column("model", [f"{row.name}{' (fastest here)' if row.fastest else ''}" for row in rows], kind="name"),
-            Column("arithmetic", [row.arithmetic for row in rows], rank=2, kind="name"),
+            Column("arithmetic", [row.arithmetic for row in rows], kind="name"),
             Column("ms", [f"{row.milliseconds:.1f}" for row in rows]),
-            Column("times as fast", [f"{first.milliseconds / row.milliseconds:.2f}" for row in rows]),
+            Column("times as fast", [f"{first.milliseconds / row.milliseconds:.2f}" for row in rows], rank=1),
             Column(found.agreeing, ["" if row.labels is None else f"{100 * row.labels:.2f} %" for row in rows], rank=1),
             Column(found.metric, [digits % (factor * row.score) for row in rows]),
             Column("MB", [f"{row.bytes / 1e6:.1f}" for row in rows], rank=1),
