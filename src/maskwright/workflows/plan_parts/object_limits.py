@@ -26,7 +26,7 @@ def with_limits(plan: Plan, found: Fingerprint) -> tuple[Plan, tuple[str, ...]]:
     reasons = dict(plan.reasons)
     for key, note in notes.items():
         reasons[key] = f"{reasons[key]}; {note}" if key in reasons else note
-    return plan.model_copy(update={"reasons": reasons}), tuple(f"{key}: {note}" for key, note in notes.items())
+    return plan.model_copy(update={"reasons": reasons}), tuple(notes.values())
 
 
 def _limits(plan: Plan, found: Fingerprint) -> dict[str, str]:
@@ -47,8 +47,9 @@ def _limits(plan: Plan, found: Fingerprint) -> dict[str, str]:
         most, where = _fullest(plan, found, objects.per_image.high)
         if most > limit:
             notes[f"model.options.{name}"] = (
-                f"{where} holds up to {most:,.0f} objects, and {plan.model.name} finds at most {limit} there: the rest "
-                "will be missing. A network that learns maps, such as swiftnet (`model.name`), has no limit"
+                f"{where} holds up to {most:,.0f} objects, and {plan.model.name} finds at most {limit} there "
+                f"(`model.options.{name}`): the rest will be missing. A network that learns maps, "
+                "such as swiftnet (`model.name`), has no limit"
             )
     return notes
 
