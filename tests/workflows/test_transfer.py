@@ -128,6 +128,15 @@ def test_of_another_decoder_the_options_may_yet_be_planned(base: Path) -> None:
     assert "output_stride" not in plan.model.options, "it changes no weight, and the decoder has a wish of its own"
 
 
+def test_an_option_that_the_weights_do_not_fit_is_refused_before_anything_is_written(
+    data: Path, base: Path, tmp_path: Path
+) -> None:
+    rule = r"model.safetensors was trained with model.options.width=\d+, and .* with model.options.width=12: leave the"
+    with pytest.raises(MaskwrightError, match=rule):
+        train(data, request(base, "model.options.width=12"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_section_set_by_hand_is_left_as_it_is(base: Path) -> None:
     assert requested_plan(request(base, "optim={name: sgd}"))[0].optim.name == "sgd"
 

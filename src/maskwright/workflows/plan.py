@@ -103,6 +103,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
         if getattr(plan.postprocess, name) is not None:
             check_channels(name, task_of(plan).channels(dataset.classes))
     warm_start.check(plan)
+    warm_start.check_fit(plan, task_of(plan).channels(dataset.classes), dataset.classes.names)
     plan, notes = with_limits(plan, found)
     return PlanResult(plan, found, divided, seen, machine, notes)
 

@@ -11,17 +11,18 @@ import torch
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.plan_file import validated
-from maskwright.core.text import plural
+from maskwright.core.text import agree, plural
 from maskwright.models import bundle
 from maskwright.models.build import backbone_has_weights, backbone_options_of, create_from_plan, options_of
 from maskwright.models.freezing import until_step
-from maskwright.models.transfer import check_channels
+from maskwright.models.transfer import check_channels, take_over
 from maskwright.models.weights import is_whole_model
 from maskwright.planning.facts import Decision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from maskwright.core.channels import Channels
     from maskwright.core.plan import Plan
     from maskwright.models.bundle import Card
 
@@ -155,6 +156,39 @@ def check(plan: Plan) -> None:
                 "backbone's weights with `weights`, or leave it out",
                 key,
             )
+
+
+def check_fit(plan: Plan, groups: Sequence[Channels], names: Sequence[str]) -> None:
+    """Refuse a model to start from that does not fit the network, before anything is written.
+
+    Args:
+        plan: of the training.
+        groups: channels that the network emits.
+        names: of the classes.
+
+    Raises:
+        MaskwrightError: the model has other options of the architecture, or is damaged.
+    """
+    path = None if plan.model.weights is None else Path(plan.model.weights)
+    if path is None or not is_whole_model(path):
+        return
+    try:
+        with torch.random.fork_rng(devices=[]):
+            take_over(create_from_plan(plan.model.plain(), groups, plan.data.channels), plan.model, names, path)
+    except MaskwrightError:
+        name, source = plan.model.name, bundle.read_card(path).model
+        usual = options_of(name, plan.model.backbone)
+        own, theirs = ({**usual, **options} for options in (plan.model.options, source.options))
+        other = [key for key in usual if own[key] != theirs[key]]
+        if source.name != name or not other:
+            raise
+        values = ", ".join(f"model.options.{key}={theirs[key]}" for key in other)
+        chosen = ", ".join(f"model.options.{key}={own[key]}" for key in other)
+        raise MaskwrightError(
+            f"{path} was trained with {values}, and its weights do not fit a network with {chosen}: leave the "
+            f"{agree(len(other), 'setting', 'settings')} out, or start from another model",
+            f"model.options.{other[0]}",
+        ) from None
 
 
 def _check_backbone(plan: Plan) -> None:
