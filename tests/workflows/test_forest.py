@@ -154,7 +154,7 @@ def test_the_plan_has_crops_and_no_optimiser(data: Path) -> None:
         ({"settings": "model.dropout=0.1"}, r"model\.dropout has no effect here"),
         ({"lora": 4}, "lora.rank has no effect here"),
         ({"freeze": "backbone"}, "optim.freeze has no effect here"),
-        ({"task": "instance"}, "forest labels pixels, and the task instance needs more .* choose task=semantic"),
+        ({"task": "instance"}, "forest labels pixels, and the task instance needs more .* choose `task` semantic"),
     ],
 )
 def test_what_needs_steps_or_objects_is_refused(data: Path, wishes: dict[str, Any], message: str) -> None:

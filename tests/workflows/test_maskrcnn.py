@@ -109,7 +109,7 @@ def test_two_processes_do_what_one_does_with_the_whole_batch(squares: Path, tmp_
 @pytest.mark.parametrize(
     ("wishes", "settings", "words"),
     [
-        ({"task": "semantic"}, (), "choose task=instance"),
+        ({"task": "semantic"}, (), "choose `task` instance"),
         ({}, ("adversarial.weight=0.1",), "adversarial.weight needs maps"),
         ({}, ("predict.flip=true",), "predict.flip needs maps"),
         ({}, ("loss.terms={dice: 1.0}",), "maskrcnn has its own loss"),

@@ -144,7 +144,8 @@ def background_of(classes: Classes) -> int:
         held = f"the classes are {', '.join(classes.names)}, and objects need a class besides the background"
         raise MaskwrightError(
             f"{held}. Give what is not an object the name background in a table of classes (`read.classes`), "
-            "name the classes that have objects in `objects.things`, or learn the classes alone with `task` semantic"
+            "name the classes that have objects in `objects.things`, or learn the classes alone with `task` "
+            "semantic and a network of maps, such as swiftnet"
         )
     return classes.background
 

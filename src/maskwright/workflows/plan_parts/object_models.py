@@ -78,7 +78,7 @@ def check_task(plan: Plan, classes: Classes) -> None:
             else f"labels pixels, and the task {plan.task} needs more than their classes"
         )
         raise MaskwrightError(
-            f"{plan.model.name} {why}: choose task={' or '.join(entry.tasks)}, or another model.name, such as swiftnet",
+            f"{plan.model.name} {why}: choose `task` {' or '.join(entry.tasks)}, or another `model`, such as swiftnet",
             "model.name",
         )
     if not entry.objects:
@@ -93,7 +93,7 @@ def check_task(plan: Plan, classes: Classes) -> None:
 def _check_edges(plan: Plan, entry: ModelEntry, classes: Classes) -> None:
     """Refuse edges beside the classes where there are none, or the network cannot learn them."""
     if plan.task not in WITH_EDGES:
-        why, cure = f"the task {plan.task} learns no edges beside masks", f"choose task={' or '.join(WITH_EDGES)}"
+        why, cure = f"the task {plan.task} learns no edges beside masks", f"choose `task` {' or '.join(WITH_EDGES)}"
     elif entry.learns != "maps":
         why, cure = f"{plan.model.name} does not learn maps", "choose another model.name, such as swiftnet"
     elif len(classes) == 1:
