@@ -262,10 +262,8 @@ def test_stray_pixels_where_blocks_overlap_join_no_objects(part: float, areas: l
     assert [entry.left for entry in found.objects] == ([2, 18] if not part else [2, 30])
 
 
-def test_a_smaller_part_that_counts_joins_an_object() -> None:
-    """The second block sees nothing of a person but a leg, which a fence cuts off from the trunk."""
-    mask = np.zeros((20, 40), bool)
-    mask[2:17, 2:12], mask[8:17, 16:24] = True, True
+def halves(mask: NDArray[np.bool_]) -> list[Block]:
+    """Return what two blocks 24 wide, which overlap by 8 columns, see of an object in 20 x 40 pixels."""
     blocks = []
     for left in (0, 16):
         window = np.zeros_like(mask)
@@ -274,6 +272,14 @@ def test_a_smaller_part_that_counts_joins_an_object() -> None:
         assert near is not None
         seen = Instances((20, 40), (Instance(1, *near, 0.9),))
         blocks.append(Block(slice(0, 20), slice(left, left + 24), torch.empty(0, 20, 24), seen))
+    return blocks
+
+
+def test_a_smaller_part_that_counts_joins_an_object() -> None:
+    """The second block sees nothing of a person but a leg, which a fence cuts off from the trunk."""
+    mask = np.zeros((20, 40), bool)
+    mask[2:17, 2:12], mask[8:17, 16:24] = True, True
+    blocks = halves(mask)
     (whole,) = merged(blocks, (20, 40), (0, 1)).objects
     assert whole.area == 150 + 72
     assert [entry.area for entry in merged(blocks, (20, 40), (0, 1), part=1.0).objects] == [150, 72]
@@ -283,15 +289,7 @@ def test_the_largest_part_is_that_of_the_whole_object() -> None:
     """A bar through both blocks, and a square in the first one that is larger than the bar's part there."""
     mask = np.zeros((20, 40), bool)
     mask[2:5, 4:40], mask[8:16, 2:10] = True, True
-    blocks = []
-    for left in (0, 16):
-        window = np.zeros_like(mask)
-        window[:, left : left + 24] = True
-        near = cropped(mask & window)
-        assert near is not None
-        seen = Instances((20, 40), (Instance(1, *near, 0.9),))
-        blocks.append(Block(slice(0, 20), slice(left, left + 24), torch.empty(0, 20, 24 - left // 2), seen))
-    (whole,) = merged(blocks, (20, 40), (0, 1), part=1.0).objects
+    (whole,) = merged(halves(mask), (20, 40), (0, 1), part=1.0).objects
     assert (whole.top, whole.left, whole.area) == (2, 4, 3 * 36)
 
 
