@@ -32,6 +32,29 @@ def test_a_local_threshold_follows_the_light() -> None:
     assert not (threshold(light + 30 * marks, "otsu") == 1)[marks].all()
 
 
+@pytest.mark.parametrize("contrast", [50, -50])
+def test_a_local_threshold_does_not_divide_the_noise_of_flat_places(contrast: int) -> None:
+    rows, columns = np.indices((120, 160))
+    discs = (rows % 60 - 30) ** 2 + (columns % 80 - 40) ** 2 < 64
+    image = np.linspace(60, 120, 160) + contrast * discs + np.random.default_rng(0).normal(0, 2, discs.shape)
+    assert ((threshold(image, "local") == (contrast > 0)) != discs).mean() < 0.002
+    assert ((threshold(image, "otsu") == (contrast > 0)) != discs).mean() > 0.1
+
+
+def test_a_local_threshold_leaves_no_hole_in_an_object_larger_than_its_window() -> None:
+    square = np.zeros((120, 160), bool)
+    square[20:100, 30:130] = True
+    image = np.linspace(0, 60, 160) + 60 * square + np.random.default_rng(0).normal(0, 3, square.shape)
+    assert ((threshold(image, "local") == 1) != square).mean() < 0.005
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2, 2), (1, 9), (3, 7), (200, 2)])
+def test_a_local_threshold_of_few_pixels(shape: tuple[int, int]) -> None:
+    image = np.zeros(shape)
+    image[..., shape[1] // 2 :] = 9
+    assert (threshold(image, "local") == (image > 0)).all()
+
+
 @pytest.mark.parametrize("method", THRESHOLDS)
 def test_where_there_are_no_data_there_is_no_class(method: str) -> None:
     image = np.random.default_rng(0).normal(size=(20, 20))

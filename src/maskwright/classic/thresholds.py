@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
-from skimage.filters import threshold_local, threshold_multiotsu, threshold_otsu
+from scipy import ndimage
+from skimage.filters import threshold_multiotsu, threshold_otsu
 
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError, unknown_name
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 5
 """The time of multi-Otsu grows with bins^(classes - 1)."""
-LOCAL_SHARE = 1 / 8
+EDGE_SIGMA = 1.0
+SURFACE_SHARE = 1 / 16
+"""Sigma by which a local threshold is smoothed, as a share of the shorter side."""
+WINDOW_SHARE = 1 / 48
+"""Sigma of the window in which flat places are looked for, as a share of the shorter side."""
+FLAT_SHARE = 0.2
+"""A place is flat if its standard deviation is below this share of the greatest in the image."""
 FEW_BITS = 256
 
 
@@ -71,9 +79,38 @@ def _multi_otsu(grey: Grey, known: Mask, classes: int) -> NDArray[Any]:
 
 
 def _local(grey: Grey, known: Mask, _classes: int) -> NDArray[Any]:
-    """Compare with the Gaussian mean of a window whose side is an eighth of the image's shorter side."""
-    filled = np.where(known, grey, grey[known].mean())
-    return filled > threshold_local(filled, max(round(LOCAL_SHARE * min(grey.shape)) // 2 * 2 + 1, 3))
+    """Yanowitz and Bruckstein 1989, "A New Method for Image Segmentation": a surface through the brightness of edges.
+
+    Flat places have no edge near them to rely on, so each connected flat place is of one class, that of its mean
+    (Bernsen 1986 has such a rule of contrast). The paper's relaxation is replaced with push-pull interpolation.
+    """
+    rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    least = grey[known].min()
+    values = (grey[rows, columns] - least) / (grey[known].max() - least)
+    side = min(values.shape)
+    steepness = ndimage.gaussian_gradient_magnitude(values, EDGE_SIGMA)
+    steepness = np.rint(255 * steepness / max(steepness.max(), np.finfo(float).tiny)).astype(np.int64)
+    edges = (steepness >= threshold_otsu(steepness)).astype(np.float64)
+    surface = _interpolated(ndimage.gaussian_filter(values, EDGE_SIGMA), edges)
+    above = values - ndimage.gaussian_filter(surface, SURFACE_SHARE * side)
+    sigma = max(WINDOW_SHARE * side, 1.0)
+    variance = ndimage.gaussian_filter(values**2, sigma) - ndimage.gaussian_filter(values, sigma) ** 2
+    places, count = ndimage.label(variance < FLAT_SHARE**2 * variance.max())
+    means = np.append(0.0, ndimage.mean(above, places, np.arange(1, count + 1)))
+    return np.where(places > 0, means[places], above) > 0
+
+
+def _interpolated(values: Grey, weights: Grey) -> Grey:
+    """Keep values (H, W) of weight 1, and fill those of weight 0 from coarser and coarser weighted means."""
+    if min(values.shape) <= 2:
+        return np.full_like(values, np.average(values, weights=weights))
+    weighted, total = (
+        np.asarray(cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.float64)
+        for plane in (values * weights, weights)
+    )
+    coarse = _interpolated(weighted / np.maximum(total, np.finfo(float).tiny), np.minimum(4 * total, 1))
+    smooth = cv2.resize(coarse, values.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return weights * values + (1 - weights) * smooth
 
 
 def _levels(values: NDArray[np.float64]) -> NDArray[Any]:
