@@ -33,6 +33,25 @@ def test_an_object_is_filled(method: str) -> None:
     assert (spread(image, scribble, method) == found).all()
 
 
+@pytest.mark.parametrize("levels", [(0, 255), (100, 110)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_random_walker_sees_edges_of_any_contrast(levels: tuple[int, int], channels: int) -> None:
+    image = np.full((60, 60, channels), levels[0], np.uint8)
+    image[5:55, 10:30] = levels[1]
+    scribble = np.zeros((60, 60), np.uint8)
+    scribble[8:10, 12:14], scribble[30, 31:35] = 2, 1
+    assert ((spread(image, scribble, "random-walker") == 2) == (image[..., 0] == levels[1])).all()
+
+
+def test_a_random_walker_does_not_depend_on_contrast() -> None:
+    noise = np.random.default_rng(0).integers(0, 15, (40, 40))
+    image = (noise + np.repeat([0, 5, 15, 25, 35, 40, 40, 40], 5)).astype(np.uint8)
+    scribble = np.zeros((40, 40), np.uint8)
+    scribble[3:9, 2], scribble[20, 30:38] = 1, 2
+    found = [spread(np.uint8(factor) * image, scribble, "random-walker") for factor in (1, 4)]
+    assert (found[0] == found[1]).all()
+
+
 @settings(max_examples=60)
 @given(
     st.integers(0, 2**31), st.integers(1, 9), st.integers(2, 9), st.sampled_from(list(SCRIBBLE_METHODS)), st.booleans()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GRABCUT_ROUNDS = 5
-STIFFNESS = 130.0
-"""Beta of the random walker, the usual value: the larger, the less a walker crosses an edge."""
+STIFFNESS = 100.0
+"""Beta of the random walker, for colours of variance 1: the larger, the less a walker crosses an edge."""
 
 
 def spread(image: NDArray[Any], scribble: NDArray[Any], method: str = "watershed") -> NDArray[np.int32]:
@@ -92,9 +92,16 @@ def _grabcut(image: NDArray[Any], colour: NDArray[np.float32], drawn: NDArray[np
 
 
 def _random_walker(_image: NDArray[Any], colour: NDArray[np.float32], drawn: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Grady 2006, "Random Walks for Image Segmentation"; solved directly, as conjugate gradients fail in noise."""
-    data, stiffness = colour.astype(np.float64), STIFFNESS
-    if not data.std():  # It would be divided by; without stiffness the data do not count.
+    """Grady 2006, "Random Walks for Image Segmentation"; solved directly, as conjugate gradients fail in noise.
+
+    The paper normalises the squared differences of neighbours; we divide them by the variance of the colours.
+    scikit-image divides by 10 standard deviations, so that edges of a dim image count less: its factor is undone here.
+    """
+    data = colour.astype(np.float64)
+    variance = data.var((0, 1)).sum()
+    if variance:
+        stiffness = STIFFNESS / variance * 10 * data.std() * np.sqrt(data.shape[2])
+    else:  # A constant image: scikit-image would divide by its deviation; without stiffness the data do not count.
         data[0, 0], stiffness = data[0, 0] + 1, 0.0
     return np.asarray(random_walker(data, drawn, stiffness, mode="bf", channel_axis=-1), np.int32)
 
