@@ -33,6 +33,15 @@ def test_a_region_without_a_border_and_one_without_a_class_stay() -> None:
     np.testing.assert_array_equal(found.without(np.ones(2, np.bool_)), half)
 
 
+def test_borders_hold_no_more_than_the_classes() -> None:
+    """An image with noise has hundreds of thousands of regions, so each must not have a number for 256 labels."""
+    noise = np.random.default_rng(0).integers(0, 2, (64, 64)).astype(np.uint8)
+    noise[:8] = IGNORE
+    borders = regions_of(noise, 2).borders
+    held = borders if borders.base is None else borders.base
+    assert held.nbytes == borders.nbytes == len(borders) * 2 * 8
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 12), st.integers(1, 4))
 def test_regions_are_those_of_scipy(seed: int, height: int, width: int, classes: int) -> None:

@@ -25,7 +25,8 @@ class Regions:
         ids: int32 (H, W), number 0..R-1 of the region of each pixel.
         labels: uint8 (R,), its class index, or `IGNORE`.
         areas: int64 (R,), its pixels.
-        borders: int64 (R, K), pairs of adjacent pixels of which one is in the region and the other of another class.
+        borders: int64 (R, K), pairs of adjacent pixels of which one is in the region and the other of another class;
+            `IGNORE` is no class.
     """
 
     ids: NDArray[np.int32]
@@ -58,8 +59,11 @@ def regions_of(labels: NDArray[np.uint8], classes: int) -> Regions:
         inside = places > 0
         ids[inside] = places[inside] + (len(own) - 1)
         own += [index] * (number - 1)
-    codes = np.concatenate([region * np.int64(CODES) + neighbour for region, neighbour in _borders(ids, labels)])
-    borders = np.bincount(codes, minlength=len(own) * CODES).reshape(len(own), CODES)[:, :classes]
+    borders = np.zeros((len(own), classes), np.int64)
+    for region, neighbour in _borders(ids, labels):
+        known = neighbour < classes
+        codes = region[known] * np.int64(classes) + neighbour[known]
+        borders += np.bincount(codes, minlength=borders.size).reshape(borders.shape)
     return Regions(ids, np.array(own, np.uint8), np.bincount(ids.ravel(), minlength=len(own)), borders)
 
 
