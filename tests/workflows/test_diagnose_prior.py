@@ -13,6 +13,7 @@ import pytest
 
 from maskwright.cli.commands import command
 from maskwright.core.channels import CLASS_GROUP, Channels
+from maskwright.core.classes import IGNORE
 from maskwright.core.records import ImageRef, Record
 from maskwright.workflows.diagnose_parts.prior import TOGETHER, prior
 
@@ -109,6 +110,17 @@ def test_where_all_classes_touch_nothing_is_said_of_it() -> None:
     answer = asked(study)
     assert len(answer.figures) == len(answer.grids[0].rows) == 1
     assert "touch" not in answer.verdict
+
+
+def test_classes_with_ignored_pixels_between_them_may_touch() -> None:
+    """As in annotations of which each object has a band of ignored pixels around it."""
+    banded = np.full((40, 60), IGNORE, np.uint8)
+    banded[:8], banded[10:30, 5:25], banded[10:30, 35:55] = 0, 1, 2
+    study = study_of(specks=False, strays=True)
+    study.pairs = lambda records: [(None, None, SimpleNamespace(labels=banded)) for _ in records]
+    answer = asked(study)
+    assert len(answer.figures) == len(answer.grids[0].rows) == 1
+    assert "never touch" not in answer.verdict
 
 
 def test_three_images_are_too_few() -> None:

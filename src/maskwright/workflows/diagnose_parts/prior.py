@@ -117,10 +117,20 @@ def _step(study: Study) -> int:
 
 
 def _touching(regions: Regions, classes: int) -> NDArray[np.int64]:
-    """Return the pairs of adjacent pixels of two classes (K, K)."""
+    """Return the pairs of adjacent pixels of two classes (K, K), and add some where only ignored pixels separate them.
+
+    Many annotations have a band of ignored pixels around each object. There, no two classes are adjacent, which says
+    nothing about the objects.
+    """
+    beside = (regions.borders[regions.labels >= classes] > 0).astype(np.int64)
+    return _between(regions.labels, regions.borders, classes) + beside.T @ beside
+
+
+def _between(labels: NDArray[np.uint8], borders: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Add up the borders (R, K) of regions with labels (R,) by class (K, K)."""
     found = np.zeros((classes, classes), np.int64)
-    known = regions.labels < classes
-    np.add.at(found, regions.labels[known], regions.borders[known])
+    known = labels < classes
+    np.add.at(found, labels[known], borders[known])
     return found
 
 
@@ -159,7 +169,8 @@ def _answer(study: Study, images: list[_Image], apart: NDArray[np.bool_], masks:
         cures=(cure,) if helps or unsure else (),
         method=f"The least areas are chosen on one half of {plural(len(images), 'held-out image')} and measured on "
         f"the other. Two classes never touch if {TOGETHER} or more of {plural(masks, 'annotated training image')} show "
-        "both, and no pixels of them are adjacent. A region that breaks a rule takes the class of most of its border.",
+        "both, and no pixels of them are adjacent or separated by ignored pixels only. A region that breaks a rule "
+        "takes the class of most of its border.",
     )
 
 
@@ -175,7 +186,7 @@ def _touching_rule(
         return "", (), ()
     gone = [image.strays(apart) for image in images]
     stray = _change("change of the mean IoU without regions among classes that theirs never touches", images, gone)
-    forbidden = sum(int((_borders(image, len(names)) * apart).sum()) for image in images)
+    forbidden = sum(int((_between(image.table.labels, image.borders, len(names)) * apart).sum()) for image in images)
     share = forbidden / max(1, sum(int(image.borders.sum()) for image in images))
     said = (
         f" {plural(len(pairs), 'pair')} of classes never touch in the annotations, and {percent(share)} of the "
@@ -216,13 +227,6 @@ def _difference(sums: NDArray[np.float64], classes: int) -> NDArray[np.float64]:
     before, after = np.split(sums, 2, axis=1)
     means = [mean_defined(iou(part.reshape(-1, classes, 3))) for part in (before, after)]
     return (means[1] - means[0])[:, None]
-
-
-def _borders(image: _Image, classes: int) -> NDArray[np.int64]:
-    found = np.zeros((classes, classes), np.int64)
-    known = image.table.labels < classes
-    np.add.at(found, image.table.labels[known], image.borders[known])
-    return found
 
 
 def _share(images: list[_Image], gone: Sequence[NDArray[np.bool_]]) -> Cell:
