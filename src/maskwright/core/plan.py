@@ -132,8 +132,8 @@ class RegionsPlan(Section):
     """The region filter that may follow the network (`postprocess.regions`).
 
     Attributes:
-        least: for each class, in the order of the classes, the pixels that a connected region of it must have to stay;
-            the last number holds for all further classes.
+        least: for each class, in the order of the classes, the pixels of the image that a connected region of it must
+            have to stay; the last number holds for all further classes.
     """
 
     least: tuple[Annotated[Whole, Field(ge=0, le=1_000_000)], ...] = Field((16,), min_length=1, max_length=255)
