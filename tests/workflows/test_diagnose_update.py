@@ -103,6 +103,14 @@ def test_starts_are_trained_in_the_same_time_and_compared(place: Path, monkeypat
     assert {cure.verb for cure in answer.cures} == {"train"}
 
 
+def test_the_first_step_measured_gives_no_training_more_steps(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first measurement in a process takes longer, and it is that of the plan of the run."""
+    cold = iter([3.0])
+    monkeypatch.setattr(variants, "_seconds", lambda *_: next(cold, 1.0))
+    answer = asked(place, "second", "starts", "20m")
+    assert {row[1] for row in answer.grids[0].rows} == {"2"}
+
+
 def test_a_run_from_random_weights_has_no_other_start(place: Path) -> None:
     answer = asked(place, "first", "starts", "20m")
     assert answer.level == "open"

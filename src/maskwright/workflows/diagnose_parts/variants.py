@@ -70,6 +70,8 @@ class _Trained:
 
 
 AGAIN = "the same with another seed"
+ROUNDS = 2
+"""Times that a step of each plan is measured; the shortest counts, since the first one in a process takes longer."""
 
 
 def compared(study: Study, asked: Asked, variants: Sequence[Variant], deadline: float) -> Answer:
@@ -88,16 +90,26 @@ def compared(study: Study, asked: Asked, variants: Sequence[Variant], deadline: 
     steps, minutes = setup.steps(len(variants) + 2, deadline)
     if minutes:
         return too_short(asked.key, asked.question, setup, len(variants) + 2, minutes)
-    base = Variant(asked.base, {})
-    usual = _seconds(study, setup.plan)
+    every = (Variant(asked.base, {}), Variant(AGAIN, {}), *variants)
     with tempfile.TemporaryDirectory(prefix="maskwright-") as folder:
-        found = []
-        for place, variant in enumerate((base, Variant(AGAIN, {}), *variants)):
-            plan = overridden(setup.plan, (), variant.changes)
-            own = max(1, round(steps * usual / _seconds(study, plan))) if variant.changes else steps
-            seed = study.request.seed + (variant.name == AGAIN)
-            found.append(_trained(setup, variant, short_plan(plan, own, seed), Path(folder) / str(place)))
+        found = [
+            _trained(setup, variant, plan, Path(folder) / str(place))
+            for place, (variant, plan) in enumerate(zip(every, _plans(setup, every, steps), strict=True))
+        ]
     return _answer(setup, asked, found)
+
+
+def _plans(setup: Setup, variants: Sequence[Variant], steps: int) -> list[Plan]:
+    """Return the plan of each training, with the steps that it makes in the time of so many of the first one."""
+    study = setup.study
+    plans = [overridden(setup.plan, (), variant.changes) for variant in variants]
+    rounds = [[_seconds(study, plan) for plan in plans] for _ in range(ROUNDS)]
+    seconds = [min(times) for times in zip(*rounds, strict=True)]
+    found = []
+    for variant, plan, each in zip(variants, plans, seconds, strict=True):
+        own = max(1, round(steps * seconds[0] / each)) if variant.changes else steps
+        found.append(short_plan(plan, own, study.request.seed + (variant.name == AGAIN)))
+    return found
 
 
 def _seconds(study: Study, plan: Plan) -> float:
