@@ -111,6 +111,18 @@ def test_the_first_step_measured_gives_no_training_more_steps(place: Path, monke
     assert {row[1] for row in answer.grids[0].rows} == {"2"}
 
 
+def test_starts_are_not_measured_without_the_weights_of_the_run(place: Path) -> None:
+    hidden = place / "hidden"
+    (place / "first").rename(hidden)
+    try:
+        answer = asked(place, "second", "starts", "20m")
+    finally:
+        hidden.rename(place / "first")
+    assert answer.level == "open"
+    assert f"{place / 'first'}" in answer.verdict
+    assert "does not exist" in answer.verdict
+
+
 def test_a_run_from_random_weights_has_no_other_start(place: Path) -> None:
     answer = asked(place, "first", "starts", "20m")
     assert answer.level == "open"

@@ -91,11 +91,14 @@ def compared(study: Study, asked: Asked, variants: Sequence[Variant], deadline: 
     if minutes:
         return too_short(asked.key, asked.question, setup, len(variants) + 2, minutes)
     every = (Variant(asked.base, {}), Variant(AGAIN, {}), *variants)
-    with tempfile.TemporaryDirectory(prefix="maskwright-") as folder:
-        found = [
-            _trained(setup, variant, plan, Path(folder) / str(place))
-            for place, (variant, plan) in enumerate(zip(every, _plans(setup, every, steps), strict=True))
-        ]
+    try:
+        with tempfile.TemporaryDirectory(prefix="maskwright-") as folder:
+            found = [
+                _trained(setup, variant, plan, Path(folder) / str(place))
+                for place, (variant, plan) in enumerate(zip(every, _plans(setup, every, steps), strict=True))
+            ]
+    except MaskwrightError as error:  # the weights that the run started from may be gone, for example
+        return Answer(asked.key, asked.question, f"Not measured: {error}.", "open")
     return _answer(setup, asked, found)
 
 
