@@ -123,6 +123,17 @@ def test_starts_are_not_measured_without_the_weights_of_the_run(place: Path) -> 
     assert "does not exist" in answer.verdict
 
 
+def test_the_best_of_several_trainings_is_no_recommendation(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pair of seeds is too few: the best of several changes is often larger by chance."""
+    changes = iter([Figure("change", 0.2, 0.1, 0.3, "points")] * 3 + [Figure("change", 0.05, 0.01, 0.1, "points")])
+    last = Figure("change", 0.2, 0.1, 0.3, "points")
+    monkeypatch.setattr(variants, "change", lambda *_: next(changes, last))
+    answer = asked(place, "second", "starts", "20m")
+    assert "more than another seed changes" in answer.verdict
+    assert "other seeds" in answer.verdict
+    assert (answer.level, answer.stake) == ("note", 0.0)
+
+
 def test_a_run_from_random_weights_has_no_other_start(place: Path) -> None:
     answer = asked(place, "first", "starts", "20m")
     assert answer.level == "open"

@@ -139,22 +139,23 @@ def _answer(setup: Setup, asked: Asked, found: list[_Trained]) -> Answer:
     best = order[0]
     value = sign * (changes[best].value or 0.0)
     nearest = changes[best].low if sign > 0 else changes[best].high
-    certain = nearest is not None and sign * nearest > 0 and value > abs(noise.value or 0.0)
+    beyond = nearest is not None and sign * nearest > 0 and value > abs(noise.value or 0.0)
     words = (
         f"{others[best].variant.name}: {metric.label} {changes[best]}, the best of {plural(len(others), 'change')}. "
     )
     words += (
-        f"That is more than another seed changes ({noise})."
-        if certain
-        else f"None is for certain better than the plan: another seed alone changes it by {noise}."
+        f"That is more than another seed changes ({noise}), but the best of several often is by chance: train it and "
+        "the plan again with other seeds before you rely on it."
+        if beyond
+        else f"None is better than the plan by more than chance: another seed alone changes it by {noise}."
     )
-    level: Level = "warning" if certain and value > 0.01 else "note" if certain else "good"
+    level: Level = "note" if beyond else "good"
     return Answer(
         asked.key,
         asked.question,
         words[0].upper() + words[1:] + _limits(setup, base.steps),
         level,
-        value if certain and metric.unit == "share" else 0.0,
+        0.0,  # one pair of seeds says too little of chance to recommend anything
         (Figure(f"change by: {others[best].variant.name}", changes[best].value, changes[best].low, changes[best].high,
                 changes[best].unit), Figure("change by another seed", noise.value, noise.low, noise.high, noise.unit)),
         (_grid(asked, base, [again, *(others[place] for place in order)]),),
