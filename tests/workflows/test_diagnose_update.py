@@ -64,6 +64,18 @@ def test_a_first_version_has_nothing_to_be_compared_with(place: Path) -> None:
     assert len(answer.grids[0].rows) == 1
 
 
+@pytest.mark.parametrize("missing", ["first", "first/model.safetensors"])
+def test_an_earlier_version_that_is_gone_is_named(place: Path, missing: str) -> None:
+    hidden = place / "hidden"
+    (place / missing).rename(hidden)
+    try:
+        answer = asked(place, "second", "update")
+    finally:
+        hidden.rename(place / missing)
+    assert answer.level == "open"
+    assert f"started from {place / 'first'}" in answer.verdict
+
+
 @pytest.mark.parametrize(
     ("low", "high", "level"),
     [

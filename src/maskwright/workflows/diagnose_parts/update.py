@@ -34,12 +34,15 @@ QUESTION = "It does worse on new data: how is it updated, and was the last updat
 def update(study: Study, deadline: float) -> Answer:
     """Compare a model with the run that it went on from, on images that neither was trained on."""
     weights = study.plan.model.weights if study.plan is not None else None
-    before = Path(weights).parent if weights is not None else None
-    if before is None or not (before / run_folder.SPLIT).exists():
+    if weights is None:
         words = "This model did not go on from another run, so there is no earlier version to compare it with."
         return _answered(
             study, words, "good" if study.plan is not None else "open", (_version(study.run, study.scores),)
         )
+    before = Path(weights).parent
+    if not Path(weights).exists() or not (before / run_folder.SPLIT).exists():
+        words = f"Not compared: this model started from {weights}, which is no run, or not there any more."
+        return _answered(study, words, "open", (_version(study.run, study.scores),))
     try:
         request = EvaluateRequest("all", study.request.read, None, study.request.device)
         evaluation = opened(before, study.dataset.root, request)
