@@ -119,7 +119,7 @@ def _parts(engine: TorchEngine, card: Card, trained: nn.Module) -> tuple[Grid, f
 def _training(study: Study, deadline: float) -> tuple[Figure, ...]:
     """Run a few training steps by the plan of the run, if there is one and time for them."""
     plan = study.plan
-    if plan is None or not study.history or not rules_of(plan).steps:
+    if plan is None or not _has_steps(study):
         return ()
     last = study.history[-1]
     each = (last["seconds"] or 0.0) / max(1.0, last["step"] or 0.0)
@@ -134,8 +134,13 @@ def _training(study: Study, deadline: float) -> tuple[Figure, ...]:
     )
 
 
+def _has_steps(study: Study) -> bool:
+    """Whether the model was trained step by step, and it is known how long a step took."""
+    return study.plan is not None and bool(study.history) and rules_of(study.plan).steps
+
+
 def _machine(study: Study, steps: tuple[Figure, ...]) -> str:
-    unknown = "" if steps or study.plan is None else " There was no time to measure a training step."
+    unknown = "" if steps or not _has_steps(study) else " There was no time to measure a training step."
     return (
         f"Measured on this machine, with {plural(cores(), 'core')}; other programs running now slow it down. The "
         "working memory of a part is the most that all tensors alive while it runs take together, without weights and "
