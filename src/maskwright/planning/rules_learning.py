@@ -27,6 +27,8 @@ THICK = 12.0
 """Thickness in pixels above which stride 4 draws an object as well as stride 2."""
 FINE_PIXELS = 1e6
 """Largest number of pixels of an image, at the working resolution, at which stride 2 is affordable."""
+FINE_TUNED = 6
+"""By what the rate of an optimiser other than Muon is divided for pretrained weights."""
 BACKBONE_RATE = 0.1
 """Learning rate of a pretrained EfficientNet-Lite, as a share of the decoder's, when Muon trains both."""
 PACKAGE_GAIN = (
@@ -172,7 +174,7 @@ def learning_rate(_facts: Facts, plan: Plan) -> list[Decision]:
     if plan.lora.rank:
         start = "for LoRA updates, which start at zero,"
     elif (plan.model.pretrained or plan.model.weights) and name != "muon":
-        rate, start = rate / 6, "for pretrained weights, which need a smaller learning rate,"
+        rate, start = rate / FINE_TUNED, "for pretrained weights, which need a smaller learning rate,"
     elif plan.model.pretrained or plan.model.weights:
         start = "for a new decoder"
     why = f"suits {name} {start} with {RATED_BATCH} crops per step"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.answers import Answer, Cure
 from maskwright.core.channels import CLASS_GROUP
 from maskwright.models.catalog import find_model
+from maskwright.planning.rules_learning import FINE_TUNED
 from maskwright.workflows.diagnose_parts.learning import same_time
 from maskwright.workflows.diagnose_parts.variants import Asked, Variant, compared
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.workflows.diagnose_parts.study import Study
 
-FINE_TUNED = 6
-"""By what AdamW's rate is divided for pretrained weights (`planning.rules_learning.learning_rate`)."""
 RANK = 8
 STARTS = "Does transfer help: which start, and how much is frozen?"
 BALANCE = "What do class weights, resampling and other losses gain on this data?"
