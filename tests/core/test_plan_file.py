@@ -90,6 +90,10 @@ def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str)
             "sampling.crop=[32]",
             "[32], and it must be a list of 2 or 3 entries, each of them a whole number, 8 or more: ",
         ),
+        (
+            "postprocess.regions.least=16",
+            "16, and it must be a list of 1 to 255 entries, each of them a whole number, 0 or more and 1,000,000 or",
+        ),
         ("sampling.crop=32", "32, and it must be a list of 2 or 3 entries, each of them a whole number, 8 or more: "),
         (
             "loss.terms=3",

@@ -22,7 +22,7 @@ _KINDS = {"integer": "a whole number", "number": "a number", "boolean": "true or
 _LIMITS = (
     ("minimum", "{:g} or more"),
     ("exclusiveMinimum", "above {:g}"),
-    ("maximum", "{:g} or less"),
+    ("maximum", "{:,.10g} or less"),
     ("exclusiveMaximum", "below {:g}"),
 )
 
@@ -109,11 +109,17 @@ def _words(schema: Schema, sections: dict[str, Schema]) -> str:
         return " or ".join(map(in_yaml, schema.get("enum", [schema.get("const")])))
     if schema["type"] == "array":
         entries = schema.get("prefixItems", [schema.get("items", {})])
-        least, most = schema.get("minItems"), schema.get("maxItems")
-        counts = " or ".join(map(str, range(least, most + 1))) if least is not None and most is not None else ""
+        counts = _counts(schema.get("minItems"), schema.get("maxItems"))
         return f"a list{counts and f' of {counts} entries'}, each of them {_words(entries[0], sections)}"
     if schema["type"] == "object":
         inner = schema.get("additionalProperties")
         return "a table {NAME: VALUE}" + (f", each VALUE {_words(inner, sections)}" if isinstance(inner, dict) else "")
     limits = [text.format(schema[name]) for name, text in _LIMITS if name in schema]
     return ", ".join([_KINDS[schema["type"]], *([" and ".join(limits)] if limits else [])])
+
+
+def _counts(least: int | None, most: int | None) -> str:
+    """Write how many entries a list may have: `2`, `2 or 3`, `1 to 255`; nothing where that is open."""
+    if least is None or most is None:
+        return ""
+    return " or ".join(map(str, range(least, most + 1))) if most <= least + 2 else f"{least} to {most}"
