@@ -19,7 +19,7 @@ def test_areas_borders_and_heirs_by_hand() -> None:
     assert found.areas.tolist() == [8, 1, 3]
     # The speck of class 1 has four neighbours of class 0; class 2 has one above it and two at its left.
     assert found.borders.tolist() == [[0, 4, 4], [4, 0, 0], [4, 0, 0]]
-    assert found.heirs.tolist() == [1, 0, 0]
+    assert found.surrounding.tolist() == [1, 0, 0]
     assert found.without(found.areas < 2).tolist() == [[0, 0, 0, 0], [0, 0, 0, 2], [0, 0, 2, 2]]
 
 
@@ -29,7 +29,7 @@ def test_a_region_without_a_border_and_one_without_a_class_stay() -> None:
     half = np.full((2, 4), IGNORE, np.uint8)
     half[:, 2:] = 1
     found = regions_of(half, 3)
-    assert found.borders.tolist() == [[0, 0, 0], [0, 2, 0]]  # what is ignored is nobody's heir
+    assert found.borders.tolist() == [[0, 0, 0], [0, 2, 0]]  # what is ignored is no class
     np.testing.assert_array_equal(found.without(np.ones(2, np.bool_)), half)
 
 

@@ -35,14 +35,14 @@ class Regions:
     borders: NDArray[np.int64]
 
     @property
-    def heirs(self) -> NDArray[np.uint8]:
+    def surrounding(self) -> NDArray[np.uint8]:
         """Class (R,) that a region takes if it goes: that of most of its border; its own one without a border."""
         stays = ~self.borders.any(axis=1) | (self.labels >= self.borders.shape[1])
         return np.where(stays, self.labels, self.borders.argmax(axis=1)).astype(np.uint8)
 
     def without(self, gone: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        """Return the label map (H, W) in which some regions (R,) have the classes of their heirs."""
-        return np.asarray(np.where(gone, self.heirs, self.labels)[self.ids])
+        """Return the label map (H, W) in which some regions (R,) have the class around them."""
+        return np.asarray(np.where(gone, self.surrounding, self.labels)[self.ids])
 
 
 def regions_of(labels: NDArray[np.uint8], classes: int) -> Regions:

@@ -1,6 +1,6 @@
 """The region filter: connected regions that are too small for their class take the class around them.
 
-So specks vanish and holes are filled: a hole is a small region of the class that shines through, of the background for
+So specks vanish and holes are filled: a hole is a small region of the class behind, of the background for
 example. How small is too small is a number for each class, fitted on validation images (`postprocess.region_fit`).
 """
 

@@ -33,13 +33,13 @@ class RegionTable:
     """What is kept of the predicted regions of an image, or of several.
 
     Attributes:
-        labels, heirs: uint8 (R,), class of each region, and the class that it takes if it goes.
+        labels, surrounding: uint8 (R,), class of each region, and the class that it takes if it goes.
         areas: int64 (R,), in pixels.
         truth: int64 (R, K), its pixels by their true class.
     """
 
     labels: NDArray[np.uint8]
-    heirs: NDArray[np.uint8]
+    surrounding: NDArray[np.uint8]
     areas: NDArray[np.int64]
     truth: NDArray[np.int64]
 
@@ -50,7 +50,7 @@ class RegionTable:
         known = truth != IGNORE
         codes = regions.ids[known].astype(np.int64) * classes + truth[known]
         shown = np.bincount(codes, minlength=count * classes).reshape(count, classes)
-        return cls(regions.labels, regions.heirs, regions.areas, shown)
+        return cls(regions.labels, regions.surrounding, regions.areas, shown)
 
     @classmethod
     def joined(cls, tables: Sequence[Self]) -> Self:
@@ -63,11 +63,11 @@ class RegionTable:
 
     def confusion(self, gone: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the confusion matrix (K, K), row truth, column prediction, if some regions (R,) go."""
-        return self._matrix(np.where(gone, self.heirs, self.labels), np.ones(len(gone), np.bool_))
+        return self._matrix(np.where(gone, self.surrounding, self.labels), np.ones(len(gone), np.bool_))
 
     def moved(self, gone: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return what changes in the confusion matrix (K, K) if some regions (R,) go."""
-        return self._matrix(self.heirs, gone) - self._matrix(self.labels, gone)
+        return self._matrix(self.surrounding, gone) - self._matrix(self.labels, gone)
 
     def _matrix(self, predicted: NDArray[np.uint8], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
         matrix = np.zeros((self.truth.shape[1],) * 2, np.int64)
