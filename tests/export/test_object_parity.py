@@ -48,4 +48,6 @@ def test_what_only_the_export_finds_counts_too() -> None:
 
 
 def test_the_message_speaks_of_objects() -> None:
-    assert Agreement(4, 0.5, 0.1, objects=True).fault() == "only 50.0 % of the objects are found by both, and 98 % must"
+    found = Agreement(4, 0.5, 0.1, objects=True).fault(exact=True)
+    assert found == "only 50.0 % of the objects are found by both, and 98 % must"
+    assert Agreement(4, 1.0, 0.1, objects=True).fault(exact=True) is None

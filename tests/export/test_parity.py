@@ -50,6 +50,7 @@ def test_the_loss_is_in_points_and_the_rule_in_the_message() -> None:
     assert parity(0.794, 1).fault(0.5) == "the export loses 0.60 points of IoU, and 0.5 are allowed"
     assert parity(0.8, 0.975).fault(0.5) == "only 97.5 % of the pixels keep their label, and 98 % must"
     assert parity(0.8, 0.975).fault(0.5, rounded=True) is None
+    assert parity(0.8, 1).fault(0.5, exact=True) == "the maps differ by up to 0.1, and 0.01 is the limit in float32"
     assert parity(0.794, 0.975).fault(0.5, rounded=True) == "the export loses 0.60 points of IoU, and 0.5 are allowed"
 
 

@@ -33,6 +33,9 @@ SAME_LABELS = 0.98
 """Share of the pixels that must keep their label in floating point, or of the objects that both networks must find,
 whatever the score says: a score may hide two errors that cancel. In int8, pixels between two classes change theirs
 without loss, so the score alone decides."""
+SAME_MAPS = 0.01
+"""Largest difference of activated maps in float32, where nothing is rounded: faithful exports differ by 1e-6, and a
+resize by another rule by 0.3 and more, which may change few labels and no score."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,18 @@ class Agreement:
     largest: float
     objects: bool = False
 
-    def fault(self) -> str | None:
-        """Say why these cannot be two copies of one network; None if they can."""
-        if self.labels >= SAME_LABELS:
-            return None
-        what = "objects are found by both" if self.objects else "pixels keep their label"
-        return f"only {100 * self.labels:.1f} % of the {what}, and {100 * SAME_LABELS:g} % must"
+    def fault(self, *, exact: bool) -> str | None:
+        """Say why these cannot be two copies of one network; None if they can.
+
+        Args:
+            exact: both are in float32.
+        """
+        if self.labels < SAME_LABELS:
+            what = "objects are found by both" if self.objects else "pixels keep their label"
+            return f"only {100 * self.labels:.1f} % of the {what}, and {100 * SAME_LABELS:g} % must"
+        if exact and not self.objects and self.largest > SAME_MAPS:
+            return f"the maps differ by up to {self.largest:.2g}, and {SAME_MAPS:g} is the limit in float32"
+        return None
 
 
 @dataclass(frozen=True)
@@ -101,16 +110,17 @@ class Parity:
         """How many times as fast the export is."""
         return self.trained.milliseconds / self.exported.milliseconds
 
-    def fault(self, allowed: float, *, rounded: bool = False) -> str | None:
+    def fault(self, allowed: float, *, rounded: bool = False, exact: bool = False) -> str | None:
         """Say why the export must not be handed over; None if it may.
 
         Args:
             allowed: largest loss, in points.
             rounded: the export is int8, so labels may change.
+            exact: the export is in float32, weights too.
         """
         if self.loss > allowed:
             return f"the export loses {self.loss:.2f} points of {self.metric}, and {allowed:g} are allowed"
-        return None if rounded else self.agreement.fault()
+        return None if rounded else self.agreement.fault(exact=exact)
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures as plain JSON."""

@@ -49,7 +49,7 @@ def agreeing(attempts: Attempts, request: ExportRequest) -> tuple[Comparison, Pa
 
 def _exact(attempts: Attempts, request: ExportRequest) -> tuple[Comparison, Path]:
     parity, file = attempts.run(Precision(request.half))
-    fault = parity.fault(request.allow_loss)
+    fault = parity.fault(request.allow_loss, exact=not request.half)
     if fault is not None:
         raise _broken(fault, [] if request.to == "torch" else attempts.worst(file))
     return Comparison(parity, "float32"), file
