@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.workflows import toy_data as toy
 
+from maskwright.core import resources
 from maskwright.exporting import formats
 from maskwright.exporting.graph import to_onnx
 from maskwright.workflows.export import export
@@ -47,6 +48,7 @@ def exported(run: Path, graph: tuple[Any, dict[str, str]], tmp_path_factory: pyt
     shutil.copytree(run, copy, ignore=shutil.ignore_patterns("exports"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(formats, "to_onnx", lambda *_: graph)
+        patch.setattr(resources, "multiplies_bfloat16", lambda: False)
         for target in ("onnx", "openvino"):
             export(copy, ExportRequest(target))
     return copy
