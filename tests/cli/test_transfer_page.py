@@ -43,7 +43,7 @@ def test_options_become_the_request(stand_in, plan) -> None:
     [
         (
             ["--lora", "-1"],
-            "--lora -1: lora.rank is -1, and it must be a whole number, 0 or more and 1024 or less: write e.g. --lora",
+            "--lora -1: lora.rank is -1, and it must be a whole number, 0 or more and 1,024 or less: write e.g. --lora",
         ),
         (["--lora", "100000"], "--lora 100000: lora.rank is 100000, and it must be a whole number, 0 or more and"),
         (["--lora", "8", "--set", "lora.rank=4"], "--lora 8 and --set lora.rank=4 contradict each other: keep one"),

@@ -86,7 +86,7 @@ def test_the_own_test_part_looks_like_the_training(answers: dict[str, Answer], p
 
 
 def test_another_folder_is_called_different_without_masks(place: Path) -> None:
-    (answer,) = asked(place, "shift", against=place / "other").answers["shift"]
+    answer, _ = asked(place, "shift", against=place / "other").answers["shift"]
     assert answer.level == "warning"
     assert answer.figures[0].value == 1.0
     assert "12 images of" in answer.verdict
