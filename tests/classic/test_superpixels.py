@@ -142,6 +142,11 @@ def test_the_same_image_gives_the_same_labels(method: str) -> None:
     assert (image == kept).all()
 
 
+def test_the_largest_compactness_makes_slic_a_grid() -> None:
+    squares = np.arange(400).reshape(20, 20).repeat(5, 0).repeat(5, 1)
+    assert (superpixels(SMOOTH, "slic", count=400, compactness=1e6) == squares).all()
+
+
 @pytest.mark.parametrize("method", ["etps", "slic", "compact-watershed"])
 def test_compactness_makes_boundaries_shorter(method: str) -> None:
     image = SMOOTH[:80, :80]

@@ -26,8 +26,8 @@ POSITION_WEIGHT = 0.5
 ROUNDS = 5
 COARSE_CELL = 8
 """Least side of a cell, in pixels, for rounds on every second row and column."""
-NOWHERE = 1e9
-"""Squared distance of a cell outside the image."""
+NOWHERE = 1e30
+"""Squared distance of a cell outside the image: more than any inside, also at the largest `compactness`."""
 
 
 def slic(image: NDArray[Any], count: int = 400, compactness: float = 1.0) -> NDArray[np.int32]:
