@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.records import ImageRef
+from maskwright.core.text import listing
 from maskwright.data.readers.errors import DecodeError
 from maskwright.data.readers.mat_file import read_variable, variable_names
 
@@ -34,6 +35,8 @@ def read_drawings(file: ImageRef) -> list[NDArray[np.bool_]]:
     found = [plane for plane in drawn if plane is not None]
     if not found or len(found) < len(drawn):
         message = f"holds no cells named {_CELLS} with a field {_FIELD} of numbers (no NaN) for each person"
+        if value is None:
+            message += f", but {listing([name for name in variable_names(file) if name]) or 'nothing'}"
         cure = "save it as the Berkeley data set does, or save a PNG for each person in a folder edges/"
         raise DecodeError("unreadable", file, message, cure)
     return found
