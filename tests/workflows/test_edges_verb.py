@@ -144,7 +144,7 @@ def test_a_note_gives_the_reason_why_an_image_has_no_edge(tmp_path: Path) -> Non
         Image.fromarray(image.astype(np.uint8)).save(tmp_path / f"{name}.png")
     flat = "(flat.png): constant, without a known value, or too small or smooth for this `sigma` and `method`"
     automatic, given = (mw.edges([tmp_path], out=tmp_path / "out", **values).notes for values in ({}, {"high": 0.5}))
-    single = "(corner.png): single pixels are no lines; a smaller `sigma` may find lines"
+    single = "(corner.png): single pixels are no lines; the image may be too small, or `sigma` too large"
     below = "no line of two pixels reaches the thresholds; lower `high` and `low`, or leave them out"
     assert automatic == tuple(f"no edge was found in 1 image {words}" for words in (single, flat))
     assert given == (

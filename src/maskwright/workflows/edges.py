@@ -134,7 +134,7 @@ def _empty(result: PredictResult, request: EdgesRequest) -> dict[str, list[str]]
         elif given:
             why = "no line of two pixels reaches the thresholds; lower `high` and `low`, or leave them out"
         else:
-            why = "single pixels are no lines; a smaller `sigma` may find lines"
+            why = "single pixels are no lines; the image may be too small, or `sigma` too large"
         names.setdefault(why, []).append(image.source.name)
     return names
 
