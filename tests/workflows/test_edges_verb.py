@@ -154,6 +154,19 @@ def test_a_note_gives_the_reason_why_an_image_has_no_edge(tmp_path: Path) -> Non
     assert mw.edges([tmp_path / "corner.png"], out=tmp_path / "out", method="scharr").notes == ()
 
 
+def test_videos_and_cameras_are_refused(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"0000")
+    result = mw.edges([images, tmp_path / "film.mp4", "camera:0"], out=tmp_path / "out")
+    assert result.images
+    reason = "is a video, and only images can be used: save frames of it as images, and name those"
+    assert [failure.reason for failure in result.failures] == [
+        f"{tmp_path / 'film.mp4'} {reason}",
+        f"camera:0 {reason}",
+    ]
+    with pytest.raises(MaskwrightError, match="camera:0 is a video"):
+        mw.edges("camera:0", out=tmp_path / "out")
+
+
 def test_enhancement_comes_before_the_edges(images: Path, tmp_path: Path) -> None:
     faint = (stepped() * 0.2).astype(np.uint8)
     Image.fromarray(faint).save(images / "faint.png")

@@ -9,7 +9,7 @@ import typer
 
 from maskwright.cli.options import AsJson, comma_list
 from maskwright.cli.outcome import show_outcome
-from maskwright.cli.predict import Sources
+from maskwright.cli.predict import Pictures
 from maskwright.cli.standard_input import with_standard_input
 from maskwright.cli.terminal import Terminal
 
@@ -40,7 +40,7 @@ High = Annotated[
 
 
 def edges(
-    sources: Sources,
+    sources: Pictures,
     out: Out = Path("edges"),
     method: Method = "color",
     enhance: Enhance = None,

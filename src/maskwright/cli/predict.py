@@ -22,6 +22,15 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
+Pictures = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE",
+        help="Images, Zarr stores, folders of these, quoted globs, .txt lists of these, or - for an image on standard "
+        "input.",
+        show_default=False,
+    ),
+]
 Out = Annotated[str, typer.Option(metavar="DIR", help="Folder for the results, or s3://BUCKET/PREFIX.")]
 Save = Annotated[
     str | None,

@@ -9,7 +9,7 @@ import typer
 
 from maskwright.cli.options import AsJson, comma_list
 from maskwright.cli.outcome import show_outcome
-from maskwright.cli.predict import Sources
+from maskwright.cli.predict import Pictures
 from maskwright.cli.standard_input import with_standard_input
 from maskwright.cli.terminal import Terminal
 
@@ -51,7 +51,7 @@ Ignore = Annotated[int, typer.Option(metavar="VALUE", help="Value of scribbles w
 
 
 def superpixels(
-    sources: Sources,
+    sources: Pictures,
     out: Out = Path("superpixels"),
     method: Method = "etps",
     count: Count = 400,

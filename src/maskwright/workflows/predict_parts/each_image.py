@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.data.readers.video import VIDEO_SUFFIXES, camera_number
 from maskwright.workflows.predict_parts.results import (
     Failure,
     Predicted,
@@ -47,12 +48,17 @@ class Job(NamedTuple, Generic[T]):
 
 
 def found_images(sources: str | Path | Sequence[str | Path | Picture]) -> Found:
-    """Find image files, those in folders (searched recursively), of globs and of lists, and pictures.
+    """Find image files, those in folders (searched recursively), of globs and of lists, and pictures; not videos.
 
     Raises:
         MaskwrightError: there is no image.
     """
     found = find_images([sources] if isinstance(sources, str | Path) else sources)
+    cure = "save frames of it as images, and name those"
+    videos = [picture.image.path for picture in found.pictures if _is_video(picture)]
+    refused = [(path, f"{path} is a video, and only images can be used: {cure}") for path in videos]
+    images = [picture for picture in found.pictures if not _is_video(picture)]
+    found = found._replace(pictures=images, failures=[*found.failures, *refused])
     if not found.pictures:
         reasons = "; ".join(reason for _, reason in found.failures)
         raise MaskwrightError(reasons or "no image was given: name files or folders")
@@ -101,6 +107,12 @@ def chosen(save: str | Sequence[str], kinds: Mapping[str, Kind[T]]) -> dict[str,
         if name not in kinds:
             raise unknown_name("kind of file", name, kinds, "save")
     return {name: kinds[name] for name in names}
+
+
+def _is_video(picture: Picture) -> bool:
+    """Tell whether a source is a video or a camera."""
+    path = picture.image.path
+    return picture.given is None and (camera_number(path) is not None or path.suffix.lower() in VIDEO_SUFFIXES)
 
 
 def _files(picture: Picture, out: Path, kinds: Mapping[str, Kind[T]]) -> dict[str, Path]:
