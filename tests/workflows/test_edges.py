@@ -97,6 +97,15 @@ def test_edges_are_learnt(trained: mw.TrainResult, data: Path) -> None:
     assert again.scores.edges == scores.edges
 
 
+def test_images_without_a_drawn_edge_cannot_be_scored(trained: mw.TrainResult, tmp_path: Path) -> None:
+    for folder in ("images", "edges"):
+        (tmp_path / folder).mkdir()
+        for name in "ab":
+            Image.fromarray(np.zeros((SIDE, SIDE), np.uint8)).save(tmp_path / f"{folder}/{name}.png")
+    with pytest.raises(MaskwrightError, match="has no edge in its all split, so there is nothing to score"):
+        mw.evaluate(trained.run, tmp_path, split="all", out=tmp_path / "out")
+
+
 def test_files_of_a_prediction(trained: mw.TrainResult, data: Path, tmp_path: Path) -> None:
     command = ["predict", trained.run, data / "images/test", "--out", tmp_path, "--save", "thin,strength,geojson,svg"]
     assert run([str(word) for word in command]) == 0

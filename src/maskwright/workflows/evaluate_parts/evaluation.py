@@ -75,8 +75,9 @@ class Evaluation:
 
         scores = scoring.score(predictor, self.dataset, self.records, on_progress=on_progress, on_fault=missed)
         if scores.score.value is None:
+            missing = "labelled pixel" if scores.edges is None else "edge"
             raise MaskwrightError(
-                f"{self.dataset.root} has no labelled pixel in its {self.request.split} split, so there is nothing to "
+                f"{self.dataset.root} has no {missing} in its {self.request.split} split, so there is nothing to "
                 "score: label some, or choose another `split`"
             )
         return scores
