@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from maskwright.data.readers import read_image
+from maskwright.ops.tiles import UNCUT, Cuts
 from maskwright.postprocess import find_postprocessor
 from maskwright.postprocess.dense_crf import DenseCrf
 from maskwright.workflows.evaluate_parts.evaluation import opened
@@ -51,9 +52,9 @@ class FilterThenCrf(DenseCrf):
         """Pixels that one may have an influence on through both."""
         return super().reach + self._filter.reach
 
-    def apply(self, maps: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def apply(self, maps: NDArray[np.float32], image: NDArray[np.uint8], cuts: Cuts = UNCUT) -> NDArray[np.float32]:
         """Apply one after the other."""
-        return super().apply(self._filter.apply(maps, image), image)
+        return super().apply(self._filter.apply(maps, image, cuts), image, cuts)
 
 
 def milliseconds(photograph: NDArray[np.uint8], repeats: int) -> dict[str, dict[str, float]]:

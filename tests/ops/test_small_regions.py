@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
 from maskwright.core.classes import IGNORE
 from maskwright.ops.small_regions import regions_of
+from maskwright.ops.tiles import UNCUT, Cuts
 
 SPECK = np.array([[0, 0, 0, 0], [0, 1, 0, 2], [0, 0, 2, 2]], np.uint8)
 
@@ -56,3 +58,26 @@ def test_regions_are_those_of_scipy(seed: int, height: int, width: int, classes:
     ]
     assert sorted(expected) == sorted(zip(found.labels.tolist(), found.areas.tolist(), strict=True))
     assert found.borders.sum() == 2 * ((labels[1:] != labels[:-1]).sum() + (labels[:, 1:] != labels[:, :-1]).sum())
+
+
+def test_a_region_that_is_cut_stays_since_the_rest_of_it_is_unknown() -> None:
+    labels = np.zeros((5, 6), np.uint8)
+    labels[0, 1] = labels[4, 3] = labels[2, 0] = labels[1, 5] = labels[2, 3] = 1
+    for cuts, place in (("top", (0, 1)), ("bottom", (4, 3)), ("left", (2, 0)), ("right", (1, 5))):
+        found = regions_of(labels, 2, Cuts(**{cuts: True}))
+        left = np.argwhere(found.without(found.areas < 2))
+        assert left.tolist() == [list(place)]
+    assert not regions_of(labels, 2).without(found.areas < 2).any()
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "expected"),
+    [
+        (slice(0, 9), slice(0, 7), UNCUT),
+        (slice(0, 12), slice(0, 12), UNCUT),
+        (slice(1, 9), slice(0, 6), Cuts(top=True, right=True)),
+        (slice(0, 8), slice(1, 7), Cuts(bottom=True, left=True)),
+    ],
+)
+def test_a_part_is_cut_where_the_image_goes_on(rows: slice, columns: slice, expected: Cuts) -> None:
+    assert Cuts.of(rows, columns, (9, 7)) == expected

@@ -11,6 +11,7 @@ from maskwright.core.plan import PostprocessPlan, RegionsPlan
 from maskwright.metrics.confusion import confusion_matrix, iou, mean_defined, per_class
 from maskwright.metrics.judge import most_likely
 from maskwright.ops.small_regions import regions_of
+from maskwright.ops.tiles import Cuts
 from maskwright.postprocess import POSTPROCESSORS, Sample, held_by
 from maskwright.postprocess.region_filter import RegionFilter
 from maskwright.postprocess.region_fit import RegionTable, fit_areas
@@ -64,6 +65,18 @@ def test_a_fit_that_finds_nothing_to_remove_does_not_help() -> None:
     sample = Sample(maps_of(truth()).astype(np.float16), IMAGE, truth(), 2)
     fit = RegionFilter.fit([sample], RegionsPlan(), None)
     assert (fit.settings.least, fit.helps) == ((0, 0), False)
+
+
+def test_a_fit_does_not_judge_regions_that_its_window_cuts() -> None:
+    labels = noisy()
+    labels[20:22, :3] = 1  # by the truth no object, but a part of one may look like it
+    sample = Sample(maps_of(labels).astype(np.float16), IMAGE, truth(), 2)
+    whole, cut = (
+        RegionFilter.fit([each], RegionsPlan(), None) for each in (sample, sample._replace(cuts=Cuts(left=True)))
+    )
+    assert (whole.settings.least, whole.quality.iou) == ((8, 8), 1.0)
+    assert cut.settings.least == (8, 8)
+    assert cut.quality.iou < 1
 
 
 @settings(max_examples=50, deadline=None)

@@ -59,7 +59,7 @@ def test_the_deadline_is_not_passed_by_all_samples(monkeypatch: pytest.MonkeyPat
     clock = [0.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
 
-    def apply(_: DenseCrf, probabilities: np.ndarray, __: np.ndarray) -> np.ndarray:
+    def apply(_: DenseCrf, probabilities: np.ndarray, *_rest: object) -> np.ndarray:
         clock[0] += 1
         return probabilities
 

@@ -2,8 +2,8 @@
 
 An image of as many pixels as the postprocessor takes at once goes through whole. A larger one is cut into overlapping
 pieces, each predicted and processed on its own, of which only the middle is kept: so memory is bounded, and pixels
-further apart than a piece do not see each other. The overlap is what the postprocessor reaches, on either side of the
-cut, as far as it stays within half a piece.
+further apart than a piece do not see each other. The postprocessor is given the sides that are cut. The overlap is what
+it reaches, on either side of the cut, as far as it stays within half a piece.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from maskwright.core.channels import positions, total
 from maskwright.ops.images import prepare
 from maskwright.ops.no_data import no_data
 from maskwright.ops.rows import as_rows
-from maskwright.ops.tiles import cover
+from maskwright.ops.tiles import Cuts, cover
 from maskwright.tasks.block import Block
 
 if TYPE_CHECKING:
@@ -67,15 +67,15 @@ def postprocessed_blocks(
         maps = np.empty((channels, *part.shape[:2]), np.float32)
         for block in blocks(part):
             maps[:, block.rows, block.columns] = block.maps.cpu().numpy()
-        pixels = prepare(part, points)
+        pixels, cuts = prepare(part, points), Cuts.of(outer_rows, outer_columns, source.size)
         inner = tuple(
             slice(kept.start - outer.start, kept.stop - outer.start)
             for kept, outer in ((rows, outer_rows), (columns, outer_columns))
         )
         if len(read) == channels:
-            maps = postprocessor.apply(maps, pixels)
+            maps = postprocessor.apply(maps, pixels, cuts)
         else:
-            maps[read] = postprocessor.apply(maps[read], pixels)
+            maps[read] = postprocessor.apply(maps[read], pixels, cuts)
         gone = no_data(part)
         if gone is not None:
             maps[:, gone] = np.nan

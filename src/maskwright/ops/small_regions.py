@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from maskwright.ops.tiles import UNCUT, Cuts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,7 +28,7 @@ class Regions:
         labels: uint8 (R,), its class index, or `IGNORE`.
         areas: int64 (R,), its pixels.
         borders: int64 (R, K), pairs of adjacent pixels of which one is in the region and the other of another class;
-            `IGNORE` is no class.
+            `IGNORE` is no class. All 0 for a region that is cut, since nothing is known of the rest of its border.
     """
 
     ids: NDArray[np.int32]
@@ -36,7 +38,7 @@ class Regions:
 
     @property
     def surrounding(self) -> NDArray[np.uint8]:
-        """Class (R,) that a region takes if it goes: that of most of its border; its own one without a border."""
+        """Class (R,) that a region takes if it goes: that of most of its border; its own one without a known border."""
         stays = ~self.borders.any(axis=1) | (self.labels >= self.borders.shape[1])
         return np.where(stays, self.labels, self.borders.argmax(axis=1)).astype(np.uint8)
 
@@ -45,12 +47,13 @@ class Regions:
         return np.asarray(np.where(gone, self.surrounding, self.labels)[self.ids])
 
 
-def regions_of(labels: NDArray[np.uint8], classes: int) -> Regions:
+def regions_of(labels: NDArray[np.uint8], classes: int, cuts: Cuts = UNCUT) -> Regions:
     """Divide a label map into its connected regions.
 
     Args:
         labels: class indices 0..K-1 or `IGNORE`, uint8 (H, W).
         classes: K.
+        cuts: sides where the image goes on: regions that touch them may be larger than they look.
     """
     ids = np.zeros(labels.shape, np.int32)
     own: list[int] = []
@@ -64,6 +67,9 @@ def regions_of(labels: NDArray[np.uint8], classes: int) -> Regions:
         known = neighbour < classes
         codes = region[known] * np.int64(classes) + neighbour[known]
         borders += np.bincount(codes, minlength=borders.size).reshape(borders.shape)
+    for edge, cut in zip((ids[0], ids[-1], ids[:, 0], ids[:, -1]), cuts, strict=True):
+        if cut:
+            borders[edge] = 0
     return Regions(ids, np.array(own, np.uint8), np.bincount(ids.ravel(), minlength=len(own)), borders)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -17,6 +17,23 @@ if TYPE_CHECKING:
 
 ALIGN = 32  # the coarsest stride of the usual backbones: aligned tiles have the same sampling grid as the whole image
 SLACK = 1.25  # up to 1.25 tiles are processed in one pass, which takes less time than two overlapping tiles
+
+
+class Cuts(NamedTuple):
+    """Sides of a part of an image beyond which the image goes on; none by default."""
+
+    top: bool = False
+    bottom: bool = False
+    left: bool = False
+    right: bool = False
+
+    @classmethod
+    def of(cls, rows: slice, columns: slice, size: tuple[int, int]) -> Self:
+        """Return those of some rows and columns of an image of `size` (height, width)."""
+        return cls(rows.start > 0, rows.stop < size[0], columns.start > 0, columns.stop < size[1])
+
+
+UNCUT = Cuts()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from maskwright.ops.tiles import UNCUT, Cuts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -22,12 +24,14 @@ class Sample(NamedTuple):
         image: uint8 (H, W, C).
         truth: class indices or `IGNORE` (H, W).
         classes: K, at least 2.
+        cuts: sides of a window where the image goes on.
     """
 
     maps: NDArray[np.float16] | NDArray[np.float32]
     image: NDArray[np.uint8]
     truth: NDArray[np.uint8]
     classes: int
+    cuts: Cuts = UNCUT
 
 
 class Fitted(Protocol):
@@ -87,8 +91,14 @@ class Postprocessor(Protocol):
     def most_pixels(self, maps: int, channels: int) -> int:
         """Return how many pixels go through at once, with so many maps and image channels: memory bounds it."""
 
-    def apply(self, maps: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return processed maps (C, H, W) float32 of the maps read (C, H, W) and the image uint8 (H, W, channels)."""
+    def apply(self, maps: NDArray[np.float32], image: NDArray[np.uint8], cuts: Cuts = UNCUT) -> NDArray[np.float32]:
+        """Return processed maps (C, H, W) float32.
+
+        Args:
+            maps: (C, H, W), those that are read.
+            image: uint8 (H, W, channels).
+            cuts: sides where a larger image goes on: what touches them is known in part only.
+        """
 
     def describe(self) -> str:
         """Write the settings in one line."""

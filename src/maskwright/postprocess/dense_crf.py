@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from maskwright.core.plan import CrfPlan
+from maskwright.ops.tiles import UNCUT, Cuts
 from maskwright.postprocess.crf import axes_of, refine
 from maskwright.postprocess.of_classes import OfClasses
 
@@ -40,6 +41,6 @@ class DenseCrf(OfClasses):
         corners = max(axes_of(channels), CHANNELS) + 3
         return int(WHOLE * CLASSES / max(maps, CLASSES) * (CHANNELS + 3) / corners)
 
-    def apply(self, maps: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def apply(self, maps: NDArray[np.float32], image: NDArray[np.uint8], _cuts: Cuts = UNCUT) -> NDArray[np.float32]:
         """Run the mean field on class probabilities (K, H, W)."""
         return refine(maps, image, self.settings)

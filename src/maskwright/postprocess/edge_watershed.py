@@ -16,6 +16,7 @@ import numpy as np
 from maskwright.core.channels import CLASS_GROUP, EDGE_GROUP, edges_beside
 from maskwright.core.plan import EdgeWatershedPlan
 from maskwright.metrics.judge import most_likely
+from maskwright.ops.tiles import UNCUT, Cuts
 from maskwright.postprocess.of_classes import OfClasses
 from maskwright.postprocess.search import search
 
@@ -66,7 +67,7 @@ class EdgeWatershed(OfClasses):
         """Search the doubt by IoU and boundary IoU, from the best of `start` and `STARTS`."""
         return search(cls, samples, start, deadline, [EdgeWatershedPlan(doubt=doubt) for doubt in STARTS])
 
-    def apply(self, maps: NDArray[np.float32], _image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def apply(self, maps: NDArray[np.float32], _image: NDArray[np.uint8], _cuts: Cuts = UNCUT) -> NDArray[np.float32]:
         """Let the classes grow to the edges; the image is not looked at."""
         doubt, highest = np.float32(self.settings.doubt), maps[:-1].max(axis=0)
         sure = highest >= 1 - doubt

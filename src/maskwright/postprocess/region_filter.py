@@ -14,6 +14,7 @@ import numpy as np
 from maskwright.core.plan import RegionsPlan
 from maskwright.metrics.judge import most_likely
 from maskwright.ops.small_regions import regions_of
+from maskwright.ops.tiles import UNCUT, Cuts
 from maskwright.postprocess.of_classes import OfClasses
 from maskwright.postprocess.region_fit import AREAS, RegionTable, fit_areas
 from maskwright.postprocess.search import Fit, quality
@@ -46,10 +47,10 @@ class RegionFilter(OfClasses):
         """Return the pixels of a piece."""
         return min(WHOLE, VALUES // maps)
 
-    def apply(self, maps: NDArray[np.float32], _image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Exchange the probabilities of two classes where a region goes; the image is not looked at."""
+    def apply(self, maps: NDArray[np.float32], _image: NDArray[np.uint8], cuts: Cuts = UNCUT) -> NDArray[np.float32]:
+        """Exchange the probabilities of two classes where a region goes; a region that is cut stays."""
         labels = most_likely(maps)
-        regions = regions_of(labels, len(maps))
+        regions = regions_of(labels, len(maps), cuts)
         last = len(self.settings.least) - 1
         changed = regions.without(regions.areas < np.array(self.settings.least)[np.minimum(regions.labels, last)])
         result = maps.copy()
@@ -68,10 +69,12 @@ class RegionFilter(OfClasses):
         """Choose the least area of each class by IoU; `start` is not needed, since all areas are tried."""
         labels = [most_likely(sample.maps[: sample.classes]) for sample in samples]
         tables = [
-            RegionTable.of(regions_of(found, sample.classes), sample.truth)
+            RegionTable.of(regions_of(found, sample.classes, sample.cuts), sample.truth)
             for found, sample in zip(labels, samples, strict=True)
         ]
         settings = RegionsPlan(least=tuple(fit_areas(RegionTable.joined(tables)).tolist()))
         chosen = cls(settings)
-        cleaned = [most_likely(chosen.apply(sample.maps.astype(np.float32), sample.image)) for sample in samples]
+        cleaned = [
+            most_likely(chosen.apply(sample.maps.astype(np.float32), sample.image, sample.cuts)) for sample in samples
+        ]
         return Fit(cls, settings, quality(labels, samples), quality(cleaned, samples), len(samples), len(AREAS) + 1)

@@ -182,7 +182,7 @@ def _refined(tried: Postprocessor, samples: Sequence[Sample], deadline: float | 
         now = time.monotonic()
         if labels and deadline is not None and now + (now - began) / len(labels) > deadline:
             break
-        maps = tried.apply(sample.maps.astype(np.float32), sample.image)
+        maps = tried.apply(sample.maps.astype(np.float32), sample.image, sample.cuts)
         labels.append(most_likely(maps[: sample.classes]))
     return labels
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from maskwright.classic.superpixels import superpixels
 from maskwright.core.plan import SuperpixelsPlan
+from maskwright.ops.tiles import UNCUT, Cuts
 from maskwright.postprocess.of_classes import OfClasses
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class SuperpixelFilter(OfClasses):
         """Return the pixels of a piece: each has a value a class and a channel."""
         return int(WHOLE * PLANES / max(maps + channels, PLANES))
 
-    def apply(self, maps: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def apply(self, maps: NDArray[np.float32], image: NDArray[np.uint8], _cuts: Cuts = UNCUT) -> NDArray[np.float32]:
         """Average class probabilities (K, H, W) within the superpixels of the image."""
         height, width = image.shape[:2]
         regions = superpixels(image, count=max(round(height * width / self.settings.side**2), 1))

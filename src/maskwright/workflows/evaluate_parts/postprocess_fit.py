@@ -13,6 +13,7 @@ from maskwright.core.seeds import generator
 from maskwright.core.time_budget import POSTPROCESS_SECONDS
 from maskwright.data.targets import read_sample
 from maskwright.ops.images import prepare
+from maskwright.ops.tiles import Cuts
 from maskwright.postprocess import Sample, find_postprocessor
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def _sample(
         truth = target.labels
         top, left = (int(random.integers(max(side - WINDOW, 0) + 1)) for side in truth.shape)
         window = slice(top, top + WINDOW), slice(left, left + WINDOW)
+        cuts = Cuts.of(*window, truth.shape)
         image, truth = image[window], truth[window]
         pixels = image if image.ndim == 3 else image[:, :, None]
         prepared = prepare(pixels, predictor.card.data.unscaled())
@@ -82,7 +84,7 @@ def _sample(
             positions(predictor.card.channels, reads)
         ]  # NaN where the image has no data, where nothing is known and nothing is judged
         return Sample(
-            np.nan_to_num(maps, nan=1 / len(maps)).astype(np.float16), prepared, truth, len(predictor.classes)
+            np.nan_to_num(maps, nan=1 / len(maps)).astype(np.float16), prepared, truth, len(predictor.classes), cuts
         )
     except MaskwrightError:
         return None  # scoring and training report it
