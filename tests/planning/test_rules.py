@@ -382,6 +382,8 @@ def test_a_processor_starts_from_the_weights_of_the_package() -> None:
     assert values(rules_learning.optimiser(facts(), started))["optim.name"] == "muon"
     by_muon = started.model_copy(update={"optim": OptimPlan(name="muon")})
     assert values(rules_learning.backbone_rate(facts(), by_muon)) == {"optim.backbone_lr": 0.1}
+    frozen = started.model_copy(update={"optim": OptimPlan(name="muon", freeze="backbone")})
+    assert rules_learning.backbone_rate(facts(), frozen) == []  # the plan refuses a rate for what is not trained
     for thickness, finest in ((11.0, 2), (12.0, 4)):
         found = fingerprint(class_stats=(kind("ground", 0.9), kind("leaf", 0.1, thickness)))
         assert values(rules_learning.fineness(facts(found), started)) == {"model.options.finest": finest}

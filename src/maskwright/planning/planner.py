@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from maskwright.core.plan import Plan
+    from maskwright.core.plan_learning import OptimPlan
     from maskwright.planning.cost import Measure, StepCost
     from maskwright.planning.facts import Decision, Facts
 
@@ -109,6 +110,14 @@ def _decided(plan: Plan, rules: Rules, facts: Facts, pins: frozenset[str]) -> Pl
         if steps or rule not in STEP_RULES:
             plan = applied(plan, rule(facts, plan), pins)
     return plan
+
+
+def learnt_by_rule(plan: Plan, pins: frozenset[str]) -> OptimPlan:
+    """Return the optimiser and its learning rates that the rules choose for the start of a plan."""
+    plan = plan.model_copy(update={"optim": plan.optim.model_copy(update={"backbone_lr": 1.0})})
+    for rule in (rules_learning.optimiser, rules_learning.backbone_rate, rules_learning.learning_rate):
+        plan = applied(plan, rule(None, plan), pins)
+    return plan.optim
 
 
 def applied(plan: Plan, decisions: Sequence[Decision], pins: frozenset[str]) -> Plan:

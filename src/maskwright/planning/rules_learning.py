@@ -142,7 +142,7 @@ def discriminator(facts: Facts, plan: Plan) -> list[Decision]:
     return [Decision("adversarial.width", 24, why)]
 
 
-def optimiser(_facts: Facts, plan: Plan) -> list[Decision]:
+def optimiser(_facts: object, plan: Plan) -> list[Decision]:
     """Choose Muon from scratch and with a pretrained EfficientNet-Lite, AdamW with other pretrained weights."""
     if lite(plan):
         name, why = "muon", "the new decoder learns faster with it than with AdamW, and thin classes are not lost"
@@ -156,15 +156,15 @@ def optimiser(_facts: Facts, plan: Plan) -> list[Decision]:
     ]
 
 
-def backbone_rate(_facts: Facts, plan: Plan) -> list[Decision]:
+def backbone_rate(_facts: object, plan: Plan) -> list[Decision]:
     """Give a pretrained EfficientNet-Lite a smaller learning rate than the decoder, when Muon trains both."""
-    if not lite(plan) or plan.optim.name != "muon":
+    if not lite(plan) or plan.optim.name != "muon" or plan.optim.freeze == "backbone":
         return []
     why = "pretrained weights need a smaller learning rate than the new decoder (docs/benchmarks.md)"
     return [Decision("optim.backbone_lr", BACKBONE_RATE, why)]
 
 
-def learning_rate(_facts: Facts, plan: Plan) -> list[Decision]:
+def learning_rate(_facts: object, plan: Plan) -> list[Decision]:
     """Choose the rate for the optimiser and the batch size; pretrained weights get a sixth of it.
 
     Except with Muon: at a sixth of its rate, LoRA reached 62.1 instead of 68.9 halfway through, on pedestrians.

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from maskwright.core.answers import Answer, Cure
 from maskwright.core.channels import CLASS_GROUP
+from maskwright.core.plan_file import overridden
+from maskwright.core.plan_schema import in_yaml
 from maskwright.models.catalog import find_model
-from maskwright.planning.rules_learning import FINE_TUNED
+from maskwright.planning.planner import learnt_by_rule
 from maskwright.workflows.diagnose_parts.learning import same_time
 from maskwright.workflows.diagnose_parts.variants import Asked, Variant, compared
 
@@ -44,30 +46,44 @@ def starts(study: Study, deadline: float) -> Iterator[Answer]:
 def _starts(study: Study, plan: Plan) -> list[Variant]:
     """Return the starts that the run did not have."""
     full = {"optim.freeze": "none", "lora.rank": 0}
-    eased = plan.optim.name != "muon" and not plan.lora.rank
-    faster = {"optim.lr": plan.optim.lr * (FINE_TUNED if eased else 1)}
-    even = {"optim.backbone_lr": 1.0}
-    begin = {} if plan.model.weights is None else {"settings": (f"model.weights={plan.model.weights}",)}
-    data, same = (str(study.dataset.root),), same_time(study)
-    found = [
-        Variant(
-            "random weights",
-            {"model.pretrained": False, "model.weights": None, **full, **faster, **even},
-            Cure("From random weights.", "train", data, {**same, "settings": ("model.pretrained=false",)}),
-        )
-    ]
+    tried = {"random weights": {"model.pretrained": False, "model.weights": None, **full}}
     if plan.optim.freeze != "backbone":
-        cure = Cure("The same start, with the backbone frozen.", "train", data, {**same, **begin, "freeze": "backbone"})
-        found.append(Variant("backbone frozen", {**full, **even, "optim.freeze": "backbone"}, cure))
+        tried["backbone frozen"] = {**full, "optim.freeze": "backbone"}
     if not plan.lora.rank:
-        cure = Cure(
-            "The same start, low-rank updates only (LoRA).", "train", data, {**same, **begin, "lora": str(RANK)}
-        )
-        found.append(Variant(f"low-rank updates (rank {RANK})", {**full, **faster, **even, "lora.rank": RANK}, cure))
+        tried[f"low-rank updates (rank {RANK})"] = {**full, "lora.rank": RANK}
     if plan.lora.rank or plan.optim.freeze != "none":
-        cure = Cure("The same start, all weights.", "train", data, {**same, **begin, "freeze": "none"})
-        found.append(Variant("all weights", full, cure))
-    return found
+        tried["all weights"] = full
+    return [_variant(study, name, relearnt(plan, changes)) for name, changes in tried.items()]
+
+
+def relearnt(plan: Plan, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return changes of a start together with the optimiser and learning rates that the planner would choose for it.
+
+    An optimiser that the planner did not choose stays, and a learning rate that it did not choose is multiplied by as
+    much as its own would be.
+    """
+    usual = learnt_by_rule(plan, frozenset())
+    pins = frozenset({"optim.name"}) if plan.optim.name != usual.name else frozenset[str]()
+    before = learnt_by_rule(plan, pins)
+    start = overridden(plan, (), {**changes, "optim.backbone_lr": 1.0})
+    after = learnt_by_rule(start, pins)
+    trained = start.optim.freeze != "backbone" and (start.model.pretrained or start.model.weights is not None)
+    kept = trained and plan.optim.backbone_lr != before.backbone_lr
+    wanted = {
+        "optim.name": after.name,
+        "optim.lr": round(plan.optim.lr * after.lr / before.lr, 6),
+        "optim.backbone_lr": plan.optim.backbone_lr if kept else after.backbone_lr,
+    }
+    now = plan.model_dump()
+    every = {**changes, **wanted}
+    return {key: value for key, value in every.items() if value != now[key.split(".")[0]][key.split(".")[1]]}
+
+
+def _variant(study: Study, name: str, changes: dict[str, Any]) -> Variant:
+    """Return a variant with the command that trains it: the plan of the run, and what differs."""
+    settings = tuple(f"{key}={in_yaml(value)}" for key, value in changes.items())
+    options: dict[str, str | tuple[str, ...]] = {"plan_file": str(study.home), **same_time(study), "settings": settings}
+    return Variant(name, changes, Cure(f"Trains with: {name}.", "train", (str(study.dataset.root),), options))
 
 
 def balance(study: Study, deadline: float) -> Iterator[Answer]:
@@ -87,23 +103,18 @@ def balance(study: Study, deadline: float) -> Iterator[Answer]:
 
 def _balances(study: Study, plan: Plan) -> list[Variant]:
     """Return the settings against imbalance that the plan does not have, and the plan without those that it has."""
-    tried: list[tuple[str, dict[str, Any], str]] = []
+    tried: dict[str, dict[str, Any]] = {}
     if plan.loss.class_weights is not None:
-        tried.append(("no class weights", {"loss.class_weights": None}, "loss.class_weighting=none"))
+        tried["no class weights"] = {"loss.class_weights": None}
     for share in (0.0, 0.75):
         if abs(plan.sampling.rare_share - share) > 0.2:
             name = f"{100 * share:.0f} % of the crops centred on rare classes" if share else "crops drawn at random"
-            tried.append((name, {"sampling.rare_share": share}, f"sampling.rare_share={share:g}"))
+            tried[name] = {"sampling.rare_share": share}
     for name, terms in (
         ("focal and Dice loss", {"focal": 1.0, "dice": 1.0}),
         ("cross-entropy alone", {"cross_entropy": 1.0}),
         ("cross-entropy and Dice loss", {"cross_entropy": 1.0, "dice": 1.0}),
     ):
         if dict(plan.loss.terms) != terms and plan.task == "semantic":
-            written = ", ".join(f"{key}: {value:g}" for key, value in terms.items())
-            tried.append((name, {"loss.terms": terms}, f"loss.terms={{{written}}}"))
-    data, same = (str(study.dataset.root),), same_time(study)
-    return [
-        Variant(name, changes, Cure(f"Trains with: {name}.", "train", data, {**same, "settings": (setting,)}))
-        for name, changes, setting in tried
-    ]
+            tried[name] = {"loss.terms": terms}
+    return [_variant(study, name, changes) for name, changes in tried.items()]
