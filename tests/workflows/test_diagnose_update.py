@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +14,21 @@ import maskwright as mw
 from maskwright.core.answers import Figure
 from maskwright.core.paths import model_file
 from maskwright.core.plan import Plan
+from maskwright.core.plan_file import overridden, read_plan
 from maskwright.inference.origin import digest
 from maskwright.metrics.scores import Metric
 from maskwright.workflows.diagnose_parts import trials, variants
-from maskwright.workflows.diagnose_parts.update import _gate
-from maskwright.workflows.request import PlanRequest
+from maskwright.workflows.diagnose_parts import update as update_module
+from maskwright.workflows.diagnose_parts.study import Study
+from maskwright.workflows.diagnose_parts.update import _both, _gate
+from maskwright.workflows.diagnose_request import DiagnoseRequest
+from maskwright.workflows.evaluate_parts.evaluation import opened
+from maskwright.workflows.plan_parts.requested import requested_plan
+from maskwright.workflows.request import EvaluateRequest, PlanRequest
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from maskwright.core.answers import Answer
-    from maskwright.workflows.diagnose_parts.study import Study
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 IOU = Metric("iou", "IoU", "Overlap.")
@@ -61,7 +66,45 @@ def test_an_update_is_compared_with_what_it_went_on_from(place: Path) -> None:
 def test_a_first_version_has_nothing_to_be_compared_with(place: Path) -> None:
     answer = asked(place, "first", "update")
     assert "no earlier version" in answer.verdict
+    assert answer.level == "open"
     assert len(answer.grids[0].rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "number", "again"),
+    [(100.0, 10, False), (29.0, 9, True), (22.0, 7, True), (5.0, 4, True)],
+)
+def test_versions_are_compared_on_as_many_images_as_there_is_time_for(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, number: int, again: bool
+) -> None:
+    clock, whole = [0.0], SimpleNamespace(ids=list(range(10)))
+    monkeypatch.setattr(update_module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def scored(records: list[int], predictor: str = "new", seen: Any = lambda _: True) -> SimpleNamespace:
+        found = []
+        for record in records:
+            clock[0] += 2.0 if predictor == "old" else 1.0
+            found.append(record)
+            if not seen(SimpleNamespace(record=record)):
+                break
+        return SimpleNamespace(ids=found)
+
+    study = SimpleNamespace(scored=scored, scores=whole, looks=list(range(10)), seconds_each=1.0)
+    records = [7, 3, 5, 0, 9, 1, 8, 2, 6, 4]
+    old, new = _both(study, "old", records, seconds)  # type: ignore[arg-type]
+    assert old.ids == records[:number]
+    assert new.ids == (records[:number] if again else whole.ids)
+    assert clock[0] <= max(seconds, 12.0)
+
+
+def test_versions_are_not_compared_without_time(place: Path) -> None:
+    request = DiagnoseRequest(device="cpu")
+    evaluation = opened(place / "second", place / "data", EvaluateRequest("test", device="cpu"))
+    study = Study(evaluation, request, time.monotonic() + 60)
+    answer = update_module.update(study, time.monotonic())
+    assert answer.level == "open"
+    assert answer.verdict.endswith("There was no time to compare the two: ask for it alone.")
+    assert [cure.verb for cure in answer.cures] == ["diagnose", "train", "compare", "serve"]
 
 
 @pytest.mark.parametrize("missing", ["first", "first/model.safetensors"])
@@ -152,11 +195,71 @@ def test_a_run_from_random_weights_has_no_other_start(place: Path) -> None:
     assert [cure.options for cure in answer.cures] == [{"from_run": "OTHER_RUN"}]
 
 
+LITE = {"model.backbone": "timm:tf_efficientnet_lite0", "model.pretrained": True}
+RANDOM = {"model.pretrained": False, "model.weights": None}
+FROZEN = {"optim.freeze": "backbone", "lora.rank": 0}
+
+
+@pytest.mark.parametrize(
+    ("own", "changes", "expected"),
+    [
+        (
+            {**LITE, "optim.name": "muon", "optim.lr": 0.02, "optim.backbone_lr": 0.1},
+            RANDOM,
+            {"model.pretrained": False, "optim.backbone_lr": 1.0},
+        ),
+        (
+            {**LITE, "optim.name": "muon", "optim.lr": 0.02, "optim.backbone_lr": 0.1},
+            FROZEN,
+            {"optim.freeze": "backbone", "optim.backbone_lr": 1.0},
+        ),
+        (
+            {**LITE, "optim.name": "muon", "optim.lr": 0.02, "optim.backbone_lr": 0.1},
+            {"lora.rank": 8},
+            {"lora.rank": 8},
+        ),
+        (  # twice the usual rate, by hand
+            {"model.weights": "run/model.safetensors", "optim.name": "adamw", "optim.lr": 0.000666},
+            RANDOM,
+            {"model.weights": None, "optim.name": "muon", "optim.lr": 0.04},
+        ),
+        (  # an optimiser chosen by hand
+            {"model.weights": "run/model.safetensors", "optim.name": "sgd", "optim.lr": 0.008333},
+            RANDOM,
+            {"model.weights": None, "optim.lr": 0.05},
+        ),
+        (
+            {"model.weights": "run/model.safetensors", "optim.name": "adamw", "optim.lr": 0.002, "lora.rank": 4},
+            {"lora.rank": 0},
+            {"lora.rank": 0, "optim.lr": 0.000333},
+        ),
+    ],
+)
+def test_another_start_learns_with_what_the_planner_would_choose_for_it(
+    own: dict[str, Any], changes: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    plan = overridden(Plan(), (), {"sampling.batch": 8, **own})
+    assert trials.relearnt(plan, changes) == expected
+
+
+def test_the_command_of_a_start_trains_what_was_measured(place: Path) -> None:
+    plan = read_plan(place / "second")
+    study: Any = SimpleNamespace(dataset=SimpleNamespace(root="data"), home=place / "second", plan=plan)
+    for variant in trials._starts(study, plan):
+        assert variant.cure is not None
+        options: Any = dict(variant.cure.options)
+        planned, _ = requested_plan(
+            PlanRequest(plan_file=Path(options["plan_file"]), settings=options["settings"], steps=int(options["steps"]))
+        )
+        wanted = overridden(plan, (), variant.changes)
+        assert planned.model_dump(exclude={"reasons"}) == wanted.model_dump(exclude={"reasons"})
+
+
 def test_remedies_of_imbalance_change_what_they_say() -> None:
     plan = Plan()
     plan.loss.class_weights = [0.5, 1.5]
     plan.sampling.rare_share = 0.5
-    study: Any = SimpleNamespace(dataset=SimpleNamespace(root="data"), plan=plan)
+    study: Any = SimpleNamespace(dataset=SimpleNamespace(root="data"), home=Path("run"), plan=plan)
     found = {variant.name: variant for variant in trials._balances(study, plan)}
     assert set(found) == {
         "no class weights",
@@ -170,6 +273,7 @@ def test_remedies_of_imbalance_change_what_they_say() -> None:
         (key,) = variant.changes
         section, _, name = key.partition(".")
         assert name in type(getattr(plan, section)).model_fields
+        assert variant.cure.options["plan_file"] == "run"
     assert found["no class weights"].changes == {"loss.class_weights": None}
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.answers import Answer, Cure, Figure, Grid
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
+from maskwright.core.seeds import generator
 from maskwright.core.text import count, plural
 from maskwright.inference.origin import digest
 from maskwright.workflows.diagnose_parts.figures import change, figure, unit_of
@@ -20,8 +21,9 @@ from maskwright.workflows.runs import run_folder
 if TYPE_CHECKING:
     from maskwright.core.answers import Cell, Level
     from maskwright.core.records import Record
+    from maskwright.inference.predictor import Predictor
     from maskwright.metrics.scores import Scores
-    from maskwright.workflows.diagnose_parts.study import Study
+    from maskwright.workflows.diagnose_parts.study import Seen, Study
     from maskwright.workflows.evaluate_parts.evaluation import Evaluation
 
 TOLERATED = 0.01
@@ -36,32 +38,34 @@ def update(study: Study, deadline: float) -> Answer:
     weights = study.plan.model.weights if study.plan is not None else None
     if weights is None:
         words = "This model did not go on from another run, so there is no earlier version to compare it with."
-        return _answered(
-            study, words, "good" if study.plan is not None else "open", (_version(study.run, study.scores),)
-        )
+        return _answered(study, words, "open", (_version(study.run, study.scores),))
     before = Path(weights).parent
     if not Path(weights).exists() or not (before / run_folder.SPLIT).exists():
         words = f"Not compared: this model started from {weights}, which is no run, or not there any more."
         return _answered(study, words, "open", (_version(study.run, study.scores),))
+    versions = _version(before, None), _version(study.run, study.scores)
+    if time.monotonic() + 2 * scoring.LEAST_IMAGES * study.seconds_each > deadline:
+        words = f"This model went on from {before}. There was no time to compare the two: ask for it alone."
+        return _answered(study, words, "open", versions, again=True)
     try:
         request = EvaluateRequest("all", study.request.read, None, study.request.device)
         evaluation = opened(before, study.dataset.root, request)
-        records = _unseen(study, evaluation, deadline)
-        old = study.scored(records=records, predictor=evaluation.predictor)
-        new = study.scored(records=records)
+        records = _unseen(study, evaluation)
+        old, new = _both(study, evaluation.predictor, records, deadline)
         found = change(old, new)
     except MaskwrightError as error:
         words = f"This model went on from {before}, and the two were not compared: {error}."
-        return _answered(study, words, "open", (_version(before, None), _version(study.run, study.scores)))
+        return _answered(study, words, "open", versions)
     rows = (_version(before, old), _version(study.run, new))
     said, level = _gate(found, new)
-    words = f"This model went on from {before}. On {plural(len(records), 'image')} that neither was trained on, "
+    drawn = "" if new.images == len(records) else f" (drawn from {count(len(records))} to save time)"
+    words = f"This model went on from {before}. On {plural(new.images, 'image')} that neither was trained on{drawn}, "
     words += f"it changes the {new.headline_metric.label} by {found}. {said}"
     return _answered(study, words, level, rows, found)
 
 
-def _unseen(study: Study, evaluation: Evaluation, deadline: float) -> list[Record]:
-    """Return the images of the looks that the earlier version was not trained on, as many as there is time for.
+def _unseen(study: Study, evaluation: Evaluation) -> list[Record]:
+    """Return the images of the looks that the earlier version was not trained on, in random order.
 
     Raises:
         MaskwrightError: there is none, or the earlier version has other classes.
@@ -73,8 +77,25 @@ def _unseen(study: Study, evaluation: Evaluation, deadline: float) -> list[Recor
     left = [look.record for look in study.looks if look.record.id not in seen and look.record.split != "train"]
     if not left:
         raise MaskwrightError("every held-out image was in the training of the earlier version")
-    possible = int((deadline - time.monotonic()) / max(study.seconds_each, 1e-3) / 2)
-    return left[: max(scoring.LEAST_IMAGES, possible)]
+    return [left[place] for place in generator(study.request.seed, "update").permutation(len(left))]
+
+
+def _both(study: Study, earlier: Predictor, records: list[Record], deadline: float) -> tuple[Scores, Scores]:
+    """Score the earlier version and this one on as many of the images as there is time for, four at least.
+
+    The earlier one goes first, since how long it takes is not known, and leaves time for the same images with this one.
+    """
+    done: list[Record] = []
+    started = time.monotonic()
+
+    def seen(image: Seen) -> bool:
+        done.append(image.record)
+        now, following = time.monotonic(), len(done) + 1
+        until = now + (now - started) / len(done) + following * study.seconds_each
+        return following <= scoring.LEAST_IMAGES or until <= deadline
+
+    old = study.scored(records=records, predictor=earlier, seen=seen)
+    return old, study.scores if len(done) == len(study.looks) else study.scored(records=done)
 
 
 def _gate(found: Figure, scores: Scores) -> tuple[str, Level]:
@@ -82,7 +103,7 @@ def _gate(found: Figure, scores: Scores) -> tuple[str, Level]:
     metric = scores.headline_metric
     low, high = found.low, found.high
     if low is None or high is None:
-        return "Too few images tell the two apart for an interval, so it is not clear which is better.", "note"
+        return "There are too few images for an interval, so it is not clear which is better.", "note"
     least, most = (low, high) if metric.higher_is_better else (-high, -low)
     if most < 0:
         return "It is worse for certain: keep the earlier version, and train again with old and new images.", "warning"
@@ -105,9 +126,16 @@ def _version(run: Path, scores: Scores | None) -> tuple[Cell, ...]:
 
 
 def _answered(
-    study: Study, words: str, level: Level, rows: tuple[tuple[Cell, ...], ...], found: Figure | None = None
+    study: Study,
+    words: str,
+    level: Level,
+    rows: tuple[tuple[Cell, ...], ...],
+    found: Figure | None = None,
+    *,
+    again: bool = False,
 ) -> Answer:
     label = study.scores.headline_metric.label
+    alone = Cure("Asks for it alone.", "diagnose", (str(study.run), str(study.dataset.root)), {"question": "update"})
     return Answer(
         "update",
         QUESTION,
@@ -116,7 +144,7 @@ def _answered(
         abs(found.value or 0.0) if found is not None and level == "warning" and found.unit == "points" else 0.0,
         () if found is None else (found,),
         (Grid("Versions", ("run", "SHA-256 of the model", "training images", label), rows),),
-        cures=_cures(study),
+        cures=((alone,) if again else ()) + _cures(study),
         method="A version is named by the SHA-256 of its model file, which the service (`/v1/model`) and exports name "
         "too. An update passes if the 95 % interval of the paired difference on old held-out images lies above "
         f"-{100 * TOLERATED:.0f} point.",
