@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from tests.report.report_samples import Page
@@ -25,27 +26,33 @@ def polylines(svg: str) -> list[str]:
 
 
 def test_a_line_runs_from_corner_to_corner() -> None:
-    """The plot spans x 46..348 and y 184..12 (y grows downward)."""
+    """The plot spans x 46..348 and y 184..26 (y grows downward)."""
     svg = line_chart("t", [Series(((0, 0.0), (10, 1.0)))], *PLAIN)
-    assert polylines(svg) == [("line strong", "46,184 348,12")]
+    assert polylines(svg) == [("line strong", "46,184 348,26")]
+
+
+def test_the_label_of_the_upward_axis_is_above_all_lines() -> None:
+    svg = line_chart("t", [Series(((0, 0.0), (10, 1.0)))], PLAIN[0], replace(PLAIN[1], label="IoU"))
+    (label,) = [entry for entry in Page(svg).all("text") if entry["class"] == "axis-label" and entry["x"] == "4"]
+    assert float(label["y"]) < 26
 
 
 def test_a_missing_value_breaks_the_line() -> None:
     points = ((0, 0.0), (2.5, 0.0), (5, None), (7.5, 1.0), (10, 1.0))
     svg = line_chart("t", [Series(points, "faint")], *PLAIN)
-    assert polylines(svg) == [("line faint", "46,184 121.5,184"), ("line faint", "272.5,12 348,12")]
+    assert polylines(svg) == [("line faint", "46,184 121.5,184"), ("line faint", "272.5,26 348,26")]
 
 
 def test_what_lies_outside_is_drawn_at_the_edge() -> None:
     svg = line_chart("t", [Series(((0, 0.0), (10, 5.0)))], *PLAIN)
-    assert polylines(svg) == [("line strong", "46,184 348,12")]
+    assert polylines(svg) == [("line strong", "46,184 348,26")]
 
 
 def test_a_dotted_line_has_its_dots_and_its_ring() -> None:
     svg = line_chart("t", [Series(((5, 0.5),), "dotted")], *PLAIN, mark=(5, 0.5))
     assert polylines(svg) == []
     circles = Page(svg).all("circle")
-    assert [(c["class"], c["cx"], c["cy"]) for c in circles] == [("point", "197", "98"), ("ring", "197", "98")]
+    assert [(c["class"], c["cx"], c["cy"]) for c in circles] == [("point", "197", "105"), ("ring", "197", "105")]
 
 
 def test_the_axes_carry_round_numbers() -> None:
@@ -103,13 +110,13 @@ def rectangles(svg: str) -> list[tuple[str, float, float, float, float]]:
 
 
 def test_stacked_bars_by_hand() -> None:
-    """Two bars of 151 px each, with 1 px of air on either side; the axis ends at 10, so a count is 17.2 px tall."""
+    """Two bars of 151 px each, with 1 px of air on either side; the axis ends at 10, so a count is 15.8 px tall."""
     svg = stacked_bars("t", [2, 2.828, 4], [(5, 5), (0, 1)], ["half", "none"])
     assert rectangles(svg) == [
-        ("fill", 47, 98, 149, 86),
-        ("fill other", 47, 12, 149, 86),
+        ("fill", 47, 105, 149, 79),
+        ("fill other", 47, 26, 149, 79),
         ("fill", 198, 184, 149, 0),
-        ("fill other", 198, 166.8, 149, 17.2),
+        ("fill other", 198, 168.2, 149, 15.8),
     ]
     assert "0 5 10 2 2.8 4 diameter, px half none" in Page(svg).text
 

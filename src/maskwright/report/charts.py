@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 WIDTH, HEIGHT = 360.0, 216.0
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 348.0, 12.0, 184.0
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 348.0, 26.0, 184.0
 FEWEST = 4  # the least end of an axis of counts, so that its ticks are whole
 BAR_WIDTH, BAR_HEIGHT, BAR_MARGIN = 76.0, 8.0, 2.0
 
@@ -67,7 +67,7 @@ def line_chart(
     parts += [_x_tick(across(tick), x.write(tick)) for tick in nice_ticks(x.low, x.high) if x.low <= tick <= x.high]
     parts.append(tag("text", x.label, class_="axis-label", x=RIGHT, y=BOTTOM + 30, text_anchor="end"))
     if y.label:
-        parts.append(tag("text", y.label, class_="axis-label", x=LEFT + 4, y=BOTTOM - 6))
+        parts.append(tag("text", y.label, class_="axis-label", x=4, y=12))
     for entry in series:
         parts += _line(entry, across, upward)
     if mark is not None:
