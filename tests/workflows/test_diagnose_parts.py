@@ -16,6 +16,7 @@ from maskwright.workflows.diagnose_parts import robustness
 from maskwright.workflows.diagnose_parts.learning import gradients
 from maskwright.workflows.diagnose_parts.questions import cures_of
 from maskwright.workflows.diagnose_parts.short_runs import LEAST_STEPS, Setup, too_short
+from maskwright.workflows.diagnose_parts.shortcuts import _alike
 
 
 @pytest.mark.parametrize(("steps", "words"), [(6, "6 steps"), (1, "1 step"), (900, f"{LEAST_STEPS} steps")])
@@ -61,6 +62,19 @@ def test_clipping_that_never_acted_was_not_needed() -> None:
     assert (answer.level, answer.cures) == ("good", ())
     (plot,) = answer.plots
     assert plot.lines == {"mean": ((1, 0.5), (2, 0.5)), "largest": ((1, 0.9), (2, 0.9))}
+
+
+def test_norms_of_single_steps_are_one_line() -> None:
+    (plot,) = told(rows(gradient=0.5, gradient_max=0.5, clipped=0.0), clip=1.0).plots
+    assert plot.lines == {"norm": ((1, 0.5), (2, 0.5))}
+
+
+def test_a_shortcut_in_a_few_groups_may_be_chance() -> None:
+    def said(*groups: str | None) -> str:
+        return _alike(SimpleNamespace(groups=list(groups)))  # type: ignore[arg-type]
+
+    assert "from 2 groups (videos, patients) only" in said("a", "b", "a", "b")
+    assert said(*"abcdefgh") == said(None, None, "a") == ""
 
 
 def test_clipping_that_acted_is_left_to_a_training_without_it() -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LEAKS = ("group-leak", "near-duplicate", "near-duplicate-at-cut", "near-duplicate-split", "sequence-cut")
 """Faults of the data, found in the training, that make scores too good."""
 MISCALIBRATED = 0.05
+BAD_CLASS = 0.2
+"""Errors of probabilities, of all pixels and of one class, above which the page warns, or mentions it."""
 QUESTION = "How far can the score be believed?"
 QUESTION_CALIBRATION = "Is a probability of 90 % right nine times in ten?"
 
@@ -62,7 +64,7 @@ def _score(study: Study) -> Answer:
         )
     else:
         words = f"No leak from the training into the {images} was found."
-    grid = Grid("What to know about the score", ("", "what"), tuple((level, text) for level, text in found))
+    grid = Grid("What to know about the score", ("kind", "what"), tuple((level, text) for level, text in found))
     wide = 0.0 if mean.low is None or mean.high is None else (mean.high - mean.low) / 2
     return Answer(
         "belief",
@@ -116,17 +118,19 @@ def _calibration(study: Study) -> Answer:
     ]
     assert whole.value is not None
     bad = whole.value > MISCALIBRATED
-    way = "too sure" if sure.sum() > 0 else "not sure enough"
     weak = max((index for index in range(classes) if totals[index, 0]), key=lambda index: each[index].value or 0)
+    way = "too sure" if sure.sum() > 0 else "not sure enough"
+    number, promised, right = totals[weak]
     words = (
-        f"Probabilities are off by {whole} on average; the model is {way}. The worst "
-        f"class is {study.classes.names[weak]}, off by {percent(each[weak].value or 0)}."
+        f"Probabilities are off by {whole} on average{f': the model is {way}' if bad else ''}. They are worst for "
+        f"{study.classes.names[weak]}: its pixels have a probability of {percent(promised / number)} on average, and "
+        f"{percent(right / number)} of them are right."
     )
     return Answer(
         "calibration",
         QUESTION_CALIBRATION,
         words,
-        "warning" if bad else "good",
+        "warning" if bad else "note" if (each[weak].value or 0) > BAD_CLASS else "good",
         figures=(whole,),
         grids=(
             Grid(

@@ -36,9 +36,9 @@ PATCHES_SHOWN = 4
 FIELD_IMAGES = 6
 METHOD = (
     "Parts of the image are replaced by its median colour, and the model is asked again (occlusion, RISE); "
-    "gradients tell what the features of the network contribute (Seg-Grad-CAM, HiResCAM). A map is shown only if it "
-    f"correlates by less than {cam.SIMILAR} with the map of the same network with scrambled weights, and if removing "
-    f"what it marks loses more than each of {occlusion.RANDOM} removals at random places."
+    "gradients show how much each feature of the network contributes (Seg-Grad-CAM, HiResCAM). A map is shown only if "
+    f"it correlates by less than {cam.SIMILAR} with the map of the same network with scrambled weights, and if "
+    f"removing what it marks loses more than each of {occlusion.RANDOM} removals at random places."
 )
 
 
@@ -85,7 +85,7 @@ def _explained(
     words = (
         f"In {record.id} the region at {at[0]},{at[1]} is taken for {name}{_rather(region)}. "
         f"It depends most on the patch of {_size(worst)} px at {column},{row}: without it {_range(changed)} of the "
-        f"region is something else. {percent(outside)} of what matters lies outside of the region. "
+        f"region gets another class. {percent(outside)} of what matters lies outside of the region. "
     )
     if passed:
         words += f"Shown are the maps that passed their tests: {listing([entry.name for entry in passed])}."
@@ -96,13 +96,15 @@ def _explained(
         words += f" Not shown, because they would mislead: {listing([entry.name for entry in held])}."
     if all(entry.name != RISE for entry in shown):
         words += f" There was no time for {RISE}, which needs the most predictions."
-    lost = Figure("of the region that changes without that patch", float(np.mean(changed)), min(changed), max(changed))
+    lost = Figure(
+        "share of the region that changes without that patch", float(np.mean(changed)), min(changed), max(changed)
+    )
     return Answer(
         "explanation",
         QUESTION,
         words,
         "note" if passed else "warning",
-        figures=(lost, Figure("of what matters that lies outside of the region", outside)),
+        figures=(lost, Figure("share of what matters that lies outside of the region", outside)),
         grids=(_tests(shown), _counterfactuals(region, patches)),
         drawings=tuple(
             Drawing(f"{entry.name}: {name} at {at[0]},{at[1]}", entry.drawn(region, worst)) for entry in passed
@@ -212,7 +214,8 @@ def _field(study: Study, predictor: Predictor) -> Answer:
     side = min(field.side for field in fields)
     words = (
         f"Half of what decides about a pixel lies within {np.mean(half):.0f} px of it, and 95 % within "
-        f"{np.mean(most):.0f} px; the network sees {side} px at once. What is larger must be told by its parts."
+        f"{np.mean(most):.0f} px; the network sees {side} px at once. Larger things can only be "
+        "recognised by their parts."
     )
     figures = (
         Figure("radius of half of the influence", float(np.mean(half)), min(half), max(half), "px"),

@@ -54,7 +54,9 @@ def labels(study: Study) -> Answer:
     else:
         verdict = f"No region of {plural(len(looks), 'held-out image')} is likely to be labelled wrongly."
     if unsure:
-        verdict += f" For {plural(len(unsure), 'class', 'classes')} the model is not reliable enough to tell."
+        verdict += (
+            f" For {plural(len(unsure), 'class', 'classes')} the model is not reliable enough to judge the labels."
+        )
     cures = (Cure("Lists faults of the files themselves: other sizes, unknown values, duplicates.", "inspect",
                   (str(study.dataset.root),)),)  # fmt: skip
     return Answer(

@@ -60,6 +60,8 @@ def _norms(history: list[dict[str, float | None]]) -> tuple[tuple[Figure, ...], 
     usual, most = median(norm for _, norm in means), max(norm for _, norm in largest)
     figures = (Figure("usual norm of the gradient", usual, unit=""), Figure("largest norm", most, unit=""))
     lines = {"mean": tuple(means), "largest": tuple(largest)}
+    if means == largest:  # each point is a single step
+        lines = {"norm": tuple(means)}
     return figures, (Plot("Norm of the gradient before clipping", "step", "norm", lines, percent=False),)
 
 
@@ -68,7 +70,7 @@ def _need(plan: Plan, share: float | None, norms: tuple[Figure, ...]) -> str:
     if not norms:
         return (
             "This history holds no norms of gradients (an earlier version wrote it), so only a training without "
-            "clipping tells whether clipping was needed."
+            "clipping shows whether clipping was needed."
         )
     long = f"The norm of its gradient was {norms[0]} as a rule and {norms[1]} at most"
     if not plan.optim.clip:
@@ -76,7 +78,7 @@ def _need(plan: Plan, share: float | None, norms: tuple[Figure, ...]) -> str:
     if share == 0:
         return f"{long}: no step was clipped, so the training would have been the same without clipping."
     return (
-        f"{long}; {percent(share or 0.0)} of the steps were clipped. Only a training without clipping tells whether "
+        f"{long}; {percent(share or 0.0)} of the steps were clipped. Only a training without clipping shows whether "
         "that was needed."
     )
 
@@ -98,8 +100,8 @@ def transfer(study: Study) -> Answer:
     if plan.optim.freeze != "none":
         trained += f" but for freezing ({plan.optim.freeze})"
     verdict = (
-        f"The run started from {start} and trained {trained}. What other starts would give on this data is "
-        "not measured here; short trainings tell."
+        f"The run started from {start} and trained {trained}. How other starts would do on this data was "
+        "not measured here; short trainings show it."
     )
     cure = Cure(
         "Trains from other starts in the same time, and compares them.",
@@ -113,7 +115,7 @@ def transfer(study: Study) -> Answer:
         verdict,
         "open",
         cures=(cure,),
-        method=f"The reason of the plan: {reason}." if reason else "",
+        method=f"Why the plan chose this: {reason}." if reason else "",
     )
 
 

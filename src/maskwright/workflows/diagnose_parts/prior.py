@@ -160,7 +160,7 @@ def _answer(study: Study, images: list[_Image], apart: NDArray[np.bool_], masks:
         "prior",
         QUESTION,
         f"Without small regions and holes, the mean IoU {change}: {small}."
-        + (" Too few images or groups tell for an interval, so this may be chance." if unsure else "")
+        + (" There are too few images or groups for an interval, so this may be chance." if unsure else "")
         + said,
         "note" if helps or unsure else "good",
         max(0.0, small.value or 0.0) if helps else 0.0,

@@ -69,8 +69,8 @@ def risks(study: Study, deadline: float) -> Iterator[Answer]:
     clean = _Judged.of(study.scores, [look.risk for look in study.looks])
     if len(clean) < selective.FEWEST or not np.ptp(clean.error) > 0:
         words = (
-            f"{plural(len(clean), 'image')} {'has' if len(clean) == 1 else 'have'} a score and a risk: too few to tell "
-            f"({selective.FEWEST} that differ are needed). Label more test images."
+            f"{plural(len(clean), 'image')} {'has' if len(clean) == 1 else 'have'} a score and a risk: too few to "
+            f"judge it ({selective.FEWEST} that differ are needed). Label more test images."
         )
         yield Answer("risk", QUESTION, words, "open")
         return
@@ -135,16 +135,20 @@ def _answer(
     clean = found["clean images"]
     results = {name: selective.judged(one.risk, one.error, one.groups) for name, one in found.items()}
     figures = {
-        name: (Figure("of the way to a perfect order", *each["recovered"]), Figure("worst fifth", *each["auroc"]))
+        name: (
+            Figure("of the way to a perfect order", *each["recovered"]),
+            Figure("worst fifth found (AUROC)", *each["auroc"]),
+        )
         for name, each in results.items()
     }
     way, area = figures["clean images"]
     good = (way.value or 0) >= GOOD_WAY, (area.value or 0) >= GOOD_AREA
     over = clean.risk > threshold
     words = (
-        f"{'Yes' if all(good) else 'Partly' if any(good) else 'Hardly'}: sorted by its risk, the images come "
-        f"{percent(way.value or 0, 0)} of the way from a random order to that of their true errors. One of the worst "
-        f"fifth has a higher risk than another image in {percent(area.value or 0, 0)} of the pairs. "
+        f"{'Yes' if all(good) else 'Partly' if any(good) else 'Hardly'}: sorting the images by their risk goes "
+        f"{percent(way.value or 0, 0)} of the way from a random order to the order of their true errors. Of an image "
+        f"among the worst fifth and another one, the worse one has the higher risk in {percent(area.value or 0, 0)} of "
+        "the cases (50% by chance). "
     )
     gain = 0.0
     if over.any() and not over.all() and study.scores.image_headline.unit == "share":
@@ -156,7 +160,7 @@ def _answer(
             f"{percent(left)}, that of the others {percent(kept)}."
         )
     grid = Grid(
-        "How well the risk tells bad images",
+        "How well the risk finds bad images",
         ("images", "number", "of the way to a perfect order", "worst fifth found (AUROC)"),
         tuple((name, str(len(found[name])), *pair) for name, pair in figures.items()),
     )
@@ -202,5 +206,6 @@ def _curve(clean: _Judged) -> Plot:
 
 
 def _cures(study: Study, threshold: float, source: str) -> tuple[Cure, ...]:
-    why = f"Mark new images whose risk is above {threshold:.2f}, where four of five of {source} are not: look at these."
+    why = f"Marks new images whose risk is above {threshold:.2f}, so that you can check them. Four of five of "
+    why += f"{source} are below."
     return (Cure(why, "predict", (str(study.run), "IMAGES"), {"reject": f"{threshold:.3f}"}),)

@@ -114,12 +114,12 @@ def _answer(study: Study, clean: Scores, losses: dict[tuple[str, int], Figure]) 
         )
         for name in ordered
     )
-    shown = [f"{CORRUPTIONS[name].words} ({percent(lost[name], 0)})" for name in ordered]
+    shown = [f"{CORRUPTIONS[name].words} ({percent(lost[name], 0)} of the score)" for name in ordered]
     said = (
-        f"On {plural(clean.images, 'image')} {metric.label} {written(metric, base)} becomes "
+        f"The {metric.label} of {plural(clean.images, 'image')} is {written(metric, base)}, and "
         f"{written(metric, base + mean)} on average over "
-        f"{plural(sum(map(len, changes.values())), 'corruption')}. "
-        + (f"It loses most by {listing(shown[:3])}." if weak else f"The largest loss is that by {shown[0]}.")
+        f"{plural(sum(map(len, changes.values())), 'corrupted version')} of them. "
+        + (f"It suffers most from {listing(shown[:3])}." if weak else f"The largest loss is due to {shown[0]}.")
     )
     return Answer(
         "robustness",
@@ -147,7 +147,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def _worst(name: str, losses: dict[tuple[str, int], Figure]) -> Figure:
     found = losses.get((name, 1), Figure("", None))
-    return replace(found, name=f"change by medium {CORRUPTIONS[name].words}")
+    return replace(found, name=f"change with medium {CORRUPTIONS[name].words}")
 
 
 def _cures(study: Study, weak: list[str]) -> tuple[Cure, ...]:

@@ -128,7 +128,7 @@ def _seen(study: Study, name: str, records: Sequence[Record], deadline: float) -
         report(done, len(order))
         if done >= FEWEST and time.monotonic() > deadline:
             study.notes.append(
-                f"to tell whether new images look like those of the training, {done} of the {len(records)} {name} were "
+                f"to say whether new images look like those of the training, {done} of the {len(records)} {name} were "
                 "looked at, drawn at random, to save time"
             )
             break
@@ -194,8 +194,8 @@ def _answer(study: Study, training: _Images, compared: list[_Compared]) -> Answe
 
 def _told(one: _Compared) -> str:
     return (
-        f"{one.unlike} of {len(one.chances)} {one.name} look unlike the training images; of "
-        f"the same kind, {percent(UNLIKE, 0)} would (chance of the whole: {chance(one.chance)})."
+        f"{one.unlike} of {len(one.chances)} {one.name} look unlike the training images; of images of "
+        f"the same kind, about {percent(UNLIKE, 0)} would."
     )
 
 

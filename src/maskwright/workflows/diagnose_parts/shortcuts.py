@@ -47,13 +47,13 @@ METHOD = (
 def shortcuts(study: Study, deadline: float) -> Iterator[Answer]:
     """Answer whether parts of the image that should not matter decide what the model finds."""
     if any(look.labels is None for look in study.looks):
-        yield _open("Edges have no classes that a part of the image could tell, so nothing was swapped.")
+        yield _open("Edges have no classes that a part of the image could betray, so nothing was swapped.")
         return
     spare = deadline - time.monotonic()
     donors = Donors(study, time.monotonic() + 0.15 * spare)
     if not len(donors.targets):
         yield _open(
-            "All images show the same classes in the same amounts, so no part of an image can tell them apart: label "
+            "All images show the same classes in the same amounts, so no part of an image can betray a class: label "
             "images that lack a class to measure this."
         )
         return
@@ -94,10 +94,10 @@ def _answer(study: Study, donors: Donors, trials: Trials, found: list[Effect], d
     parts = {name: _where(study, trials, name, deadline) for name in dict.fromkeys(e.swap for e in certain)}
     kinds = listing([parts[name] for name in parts])
     words = (
-        f"A shortcut: {kinds} {'tells' if len(parts) == 1 else 'tell'} the model the class, without the objects. "
+        f"A shortcut: the model goes by {kinds}, and not by the objects alone. "
         f"{percent(strongest.share)} of the area of {study.classes.names[strongest.index]} comes and goes with "
         f"{WORDS[strongest.swap]} of another image, though its objects stay as they are. On images without this "
-        "coincidence the model will be wrong."
+        f"coincidence the model will be wrong.{_alike(trials)}"
     )
     return Answer(
         "shortcuts",
@@ -110,6 +110,17 @@ def _answer(study: Study, donors: Donors, trials: Trials, found: list[Effect], d
         drawings=_example(study, trials, strongest),
         cures=_cures(study, list(parts)),
         method=method,
+    )
+
+
+def _alike(trials: Trials) -> str:
+    """Say that few groups are weak evidence."""
+    number = len(set(trials.groups))
+    if None in trials.groups or number >= measures.FEWEST_GROUPS:
+        return ""
+    return (
+        f" But the images are from {plural(number, 'group')} (videos, patients) only, and images of one group resemble "
+        "each other, so it may be chance."
     )
 
 
@@ -138,7 +149,7 @@ def _tables(study: Study, trials: Trials, found: list[Effect]) -> tuple[tuple[Gr
     if trials.grey:
         any_rows.append(("all colour (grey image)", Figure("", float(np.mean(trials.grey)))))
     grids = (
-        Grid("What a part of the image tells about a class", ("part: class", "images", "effect", "chance"), rows),
+        Grid("How much of a class goes by a part of the image", ("part: class", "images", "effect", "chance"), rows),
         Grid(
             "How many of the other pixels change their class when a part is swapped, whatever the reason",
             ("part", "pixels that change"),
@@ -208,7 +219,7 @@ def _cures(study: Study, names: list[str]) -> tuple[Cure, ...]:
         crop = ", ".join(str(max(32, side // 2 // 32 * 32)) for side in study.predictor.card.predict.tile_size)
         cures.append(
             Cure(
-                "Cut or cover the marker in the training images, then train anew. Until then, smaller crops seldom "
+                "Cut off or cover that part of the training images, then train anew. Until then, smaller crops seldom "
                 "show the border of the image together with the objects:",
                 "train",
                 data,

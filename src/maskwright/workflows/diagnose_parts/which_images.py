@@ -111,7 +111,8 @@ def _kinds(study: Study) -> Answer:
     elif found:
         names = listing([entry.name for entry in found[:3]])
         words = (
-            "There are too few groups (videos, patients) to tell kinds of images from chance."
+            "There are too few groups (videos, patients) to say whether one kind is worse than others "
+            "by more than chance."
             if all(entry.chance is None for entry in found)
             else "No kind of images is worse than chance explains."
         )
