@@ -128,6 +128,12 @@ def test_scribbles_spread_over_superpixels(images: Path, scribbles: Path, tmp_pa
     assert written_by_us(entry.files["labels"])
 
 
+def test_a_scribble_without_a_stroke_is_mentioned(images: Path, scribbles: Path, tmp_path: Path) -> None:
+    assert cv2.imwrite(str(scribbles / "deep/b.png"), np.full((40, 90), 255, np.uint8))
+    result = superpixels(images / "deep", out=tmp_path / "out", count=40, scribbles=scribbles / "deep")
+    assert "1 scribble has nothing drawn, and no pixel is labelled there" in result.notes
+
+
 def test_spread_scribbles_are_masks_to_train_on(images: Path, scribbles: Path, tmp_path: Path) -> None:
     superpixels(images / "deep", out=tmp_path / "out", count=40, scribbles=scribbles / "deep")
     for folder, file in (("images", images / "deep/b.png"), ("masks", tmp_path / "out/labels/b.png")):
@@ -230,6 +236,8 @@ def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
         (["--masks", "{empty}"], "and none is the mask of an image: give each the path and name of its image"),
         (["--scribbles", ".", "--save", "map"], "and they would have no effect: add labels"),
         (["--ignore", "256"], "maskwright: --ignore is 256, but the values of scribbles are 0 to 255"),
+        (["--ignore", "0"], "--ignore is 0, but it is a value of scribbles, and there are none: give --scribbles, or"),
+        (["--masks", ".", "--ignore", "255"], "--ignore is 255, but it is a value of scribbles, and there are none"),
         (["--scribbles", "nowhere"], "nowhere is not a folder: give the folder of the scribbles"),
         (["--scribbles", "{empty}"], "and none is the scribble of an image: give each the path and name of its image"),
         (["--save", "maps"], "--save maps: unknown kind of file 'maps': did you mean 'map'?"),

@@ -47,7 +47,9 @@ Masks = Annotated[
         help="Folder of masks drawn by hand, named like their images, whose borders move to those of superpixels.",
     ),
 ]
-Ignore = Annotated[int, typer.Option(metavar="VALUE", help="Value of scribbles where nothing is drawn.")]
+Ignore = Annotated[
+    int | None, typer.Option(metavar="VALUE", help="Value of scribbles where nothing is drawn.  [default: 255]")
+]
 
 
 def superpixels(
@@ -59,7 +61,7 @@ def superpixels(
     merge: Merge = None,
     save: Save = None,
     scribbles: Scribbles = None,
-    ignore: Ignore = 255,
+    ignore: Ignore = None,
     masks: Masks = None,
     as_json: AsJson = False,
 ) -> int:

@@ -24,7 +24,7 @@ from maskwright.workflows.predict_parts.drawings import Drawing, read_drawing, w
 from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image, found_images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import PurePosixPath
 
     from numpy.typing import NDArray
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from maskwright.core.events import OnShare
     from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.results import PredictResult
+
+NOTHING = 255
+"""Value of a scribble where nothing is drawn, if the user names no other."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,14 @@ class SuperpixelRequest:
             (PNG of what scribbles or masks become). None for `labels` if there are any, else `map`.
         scribbles: folder of scribbles, each with the path of its image but for the suffix. Their labels spread over the
             superpixels in which they are drawn; images without one are left out.
-        ignore: value of a scribble where nothing is drawn.
+        ignore: value of a scribble where nothing is drawn; None for 255.
         merge: number of regions that the superpixels merge to, by `classic.regions.merged`; None to merge none.
         masks: folder of masks, named like scribbles. Their borders move to those of superpixels, each of which takes
             the label that most of its pixels have; images without a mask are left out.
 
     Raises:
         MaskwrightError: a value that no image can have, an unknown kind, no kind, both scribbles and masks, either of
-            them without `labels`, or `labels` without either.
+            them without `labels`, `labels` without either, or `ignore` without scribbles.
     """
 
     method: str = "etps"
@@ -61,7 +64,7 @@ class SuperpixelRequest:
     compactness: float = 1.0
     save: str | Sequence[str] | None = None
     scribbles: str | Path | None = None
-    ignore: int = 255
+    ignore: int | None = None
     merge: int | None = None
     masks: str | Path | None = None
 
@@ -75,9 +78,15 @@ class SuperpixelRequest:
                 "regions: choose another `merge`, or a larger `count`",
                 "merge",
             )
-        if not 0 <= self.ignore <= 255:
+        if self.ignore is not None and not 0 <= self.ignore <= 255:
             raise MaskwrightError(
                 f"ignore is {self.ignore}, but the values of scribbles are 0 to 255: choose one of these", "ignore"
+            )
+        if self.ignore is not None and self.scribbles is None:
+            raise MaskwrightError(
+                f"ignore is {self.ignore}, but it is a value of scribbles, and there are none: give `scribbles`, or leave "
+                "`ignore` out",
+                "ignore",
             )
         if self.scribbles is not None and self.masks is not None:
             raise MaskwrightError(
@@ -158,16 +167,23 @@ def superpixels(
         if not drawn:
             return Divided(regions, None, {})
         if request.masks is None:
-            return _spread(regions, read_drawing(drawn[picture.name], image, request.ignore), request.ignore)
+            nothing = NOTHING if request.ignore is None else request.ignore
+            return _spread(regions, read_drawing(drawn[picture.name], image, nothing), nothing)
         return _snapped(regions, read_drawing(drawn[picture.name], image))
 
     result = for_each_image(found, out, Job(run, _summary, request.kinds()), on_progress)
-    several = sum(int(image.summary.get("conflicts", 0)) for image in result.images)
-    if not several:
-        return result
-    have = agree(several, "has", "have")
-    note = f"{plural(several, 'superpixel')} {have} several labels, and only their drawn pixels are labelled"
-    return replace(result, notes=(*result.notes, note))
+    return replace(result, notes=(*result.notes, *_remarks([image.summary for image in result.images])))
+
+
+def _remarks(summaries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say what the user of scribbles may not expect."""
+    several = sum(int(summary.get("conflicts", 0)) for summary in summaries)
+    if several:
+        have = agree(several, "has", "have")
+        yield f"{plural(several, 'superpixel')} {have} several labels, and only their drawn pixels are labelled"
+    empty = sum(summary.get("labelled") == summary.get("conflicts") == 0 for summary in summaries)
+    if empty:
+        yield f"{plural(empty, 'scribble')} {agree(empty, 'has', 'have')} nothing drawn, and no pixel is labelled there"
 
 
 def _spread(regions: NDArray[np.int32], scribble: Drawing, nothing: int) -> Divided:

@@ -23,7 +23,7 @@ _OPAQUE = 128
 _SAVE = "save each mask as a PNG of class ids, with the name of its image"
 # The end of a name, what such a file is, and the cure.
 _NO_IMAGES = (
-    (".mat", "MATLAB", f"scipy.io.loadmat reads them; {_SAVE}"),
+    (".mat", "MATLAB", f"drawn edges are read if they are saved with -v7; scipy.io.loadmat reads others; {_SAVE}"),
     (".npz", "archives of NumPy", f"numpy.load reads them; {_SAVE}"),
     *((end, "outlines of ImageJ", f"roifile reads them; {_SAVE}") for end in (".roi", "roiset.zip")),
     (".ndjson", "lines of JSON", "export the annotations as COCO, or convert them to it"),
