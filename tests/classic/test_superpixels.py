@@ -223,13 +223,23 @@ def test_joined_regions_are_connected_unions(seed: int, size: tuple[int, int], s
 def test_each_pixel_goes_to_its_nearest_centre() -> None:
     planes = np.random.default_rng(1).normal(size=(13, 17, 4)).astype(np.float32)
     cells = _Cells(planes, 2, 2)
-    centres = cells.initial()
+    centres = cells.initial
     distances = np.square(planes[:, :, None] - centres).sum(axis=3)
     assert (cells.nearest(centres) == distances.argmin(axis=2)).all()
     labels = cells.nearest(centres)
     means = cells.means(labels, centres)
     for number in range(4):
         np.testing.assert_allclose(means[number], planes[labels == number].mean(axis=0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["etps", "slic"])
+def test_superpixels_far_from_the_first_pixel_are_like_those_near_it(method: str) -> None:
+    labels = superpixels(np.full((12_000, 6), 100, np.uint8), method, count=8000)
+    first, last = (
+        np.count_nonzero(np.diff(part, axis=0)) + np.count_nonzero(np.diff(part, axis=1))
+        for part in (labels[:1500], labels[-1500:])
+    )
+    assert last < 1.02 * first
 
 
 def test_pieces_join_what_lies_before_them() -> None:
@@ -310,17 +320,16 @@ def test_felzenszwalb_takes_images_with_fewer_pixels_than_count() -> None:
 
 
 @pytest.mark.skipif(not EDGES.is_dir(), reason="../shared/data/edges is absent")
-def test_photographs_come_near_the_published_figures() -> None:
-    """ETPS on BSDS500 at 400: recall .902 and error .121 of the worst annotator, variation .916."""
+@pytest.mark.parametrize(
+    ("method", "least"), [("etps", (0.94, -0.073, 0.88, 0.91)), ("slic", (0.785, -0.085, 0.7, 0.82))]
+)
+def test_photographs_come_near_the_published_figures(method: str, least: tuple[float, ...]) -> None:
+    """Published on BSDS500: ETPS .902, .121 and .916, SLIC .726, .134 and .829; recall and error are of the worst."""
     rows = []
     for file in sorted((EDGES / "images/train").glob("*.jpg"))[:10]:
         image = cv2.imread(str(file))[:, :, ::-1]
         truth = loadmat(EDGES / "truth/train" / f"{file.stem}.mat")["groundTruth"][0]
-        labels = superpixels(image)
+        labels = superpixels(image, method)
         found = agreement(labels, [each["Segmentation"][0, 0] for each in truth])
-        rows.append((found.recall, found.error, found.worst_recall, explained_variation(labels, image)))
-    recall, error, worst, variation = np.mean(rows, axis=0)
-    assert recall > 0.92
-    assert worst > 0.88
-    assert error < 0.1
-    assert variation > 0.89
+        rows.append((found.recall, -found.error, found.worst_recall, explained_variation(labels, image)))
+    assert (np.mean(rows, axis=0) > least).all()

@@ -44,8 +44,8 @@ QUARTERS = [(1, 1), (1, 0), (0, 1), (0, 0)]
 """Whether the rows and columns of a quarter are odd, counted from the frame."""
 SIDES = np.array([1, 3, 4, 6])
 """The four neighbours that share a side, among the eight."""
-NOWHERE = 1e30
-"""Energy of a block outside the image."""
+FAR = 1e15
+"""Colour and place of what is outside the image."""
 
 
 def _may_leave() -> NDArray[np.bool_]:
@@ -217,16 +217,19 @@ class _Level:
         return moving.size
 
     def _energies(self, described: NDArray[np.float32], choices: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the energies (5, M) of blocks (D, M) in their own and four other superpixels, but for a constant."""
-        means = self.sums[:-1] / self.sums[-1]
-        table = np.full((len(self.sums), self.count + 1), NOWHERE, np.float32)
-        table[:-1, :-1] = -2 * means
-        table[-1, :-1] = np.square(means).sum(axis=0)
-        table[:-1, -1] = 0
+        """Return the energies (5, M) of blocks (D, M) in their own and four other superpixels, but for a constant.
+
+        They are those of a pixel of the block, and squares of differences: the squares of places in large images would
+        leave no digits for colours.
+        """
+        means = np.full((len(self.sums) - 1, self.count + 1), FAR, np.float32)
+        means[:, :-1] = self.sums[:-1] / self.sums[-1]
         energies = np.zeros(choices.shape, np.float32)
         places = choices.astype(np.intp)  # once, and not at each `take`
-        for plane, factors in zip(described, table, strict=True):
-            energies += plane * factors.take(places)
+        for values, centres in zip(described[:-1] / described[-1], means, strict=True):
+            away = centres.take(places)
+            away -= values
+            energies += np.square(away, out=away)
         return energies
 
     def _account(self, described: NDArray[np.float32], left: NDArray[np.int32], joined: NDArray[np.int32]) -> None:

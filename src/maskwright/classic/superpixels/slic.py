@@ -26,8 +26,8 @@ POSITION_WEIGHT = 0.5
 ROUNDS = 5
 COARSE_CELL = 8
 """Least side of a cell, in pixels, for rounds on every second row and column."""
-NOWHERE = 1e30
-"""Squared distance of a cell outside the image: more than any inside, also at the largest `compactness`."""
+FAR = 1e15
+"""Colour and place of a centre outside the image: further than any inside, also at the largest `compactness`."""
 
 
 def slic(image: NDArray[Any], count: int = 400, compactness: float = 1.0) -> NDArray[np.int32]:
@@ -56,14 +56,18 @@ def slic(image: NDArray[Any], count: int = 400, compactness: float = 1.0) -> NDA
     planes[..., channels + 1] = weight * np.arange(width)
     step = 2 if min(height // rows, width // columns) >= COARSE_CELL else 1
     cells = _Cells(planes[::step, ::step], rows, columns)
-    centres = cells.initial()
+    centres = cells.initial
     for _ in range(ROUNDS - 1):
         centres = cells.means(cells.nearest(centres), centres)
     return joined_pieces((cells if step == 1 else _Cells(planes, rows, columns)).nearest(centres))
 
 
 class _Cells:
-    """Planes (H, W, D) cut into a grid of cells of one size, which overlap where the sides do not divide evenly."""
+    """Planes (H, W, D) cut into a grid of cells of one size, which overlap where the sides do not divide evenly.
+
+    Attributes:
+        initial: the mean of each cell (K, D).
+    """
 
     def __init__(self, planes: NDArray[np.float32], rows: int, columns: int) -> None:
         height, width, depth = planes.shape
@@ -71,22 +75,20 @@ class _Cells:
         self.rows, self.columns = _indices(height, rows), _indices(width, columns)
         cut = planes[self.rows.ravel()][:, self.columns.ravel()]
         cut = cut.reshape(rows, self.rows.shape[1], columns, self.columns.shape[1], depth).transpose(0, 2, 4, 1, 3)
-        self.pixels = np.ones((rows, columns, depth + 1, cut.shape[3] * cut.shape[4]), np.float32)
-        self.pixels[:, :, :-1] = cut.reshape(rows, columns, depth, -1)
+        pixels = cut.reshape(rows, columns, depth, -1)
+        middles = pixels.mean(axis=3)
+        self.initial = middles.reshape(-1, depth)
+        # From the middle of each cell, because in large images the squares of places leave no digits for colours.
+        self.pixels = np.ones((rows, columns, depth + 1, pixels.shape[3]), np.float32)
+        np.subtract(pixels, middles[..., None], out=self.pixels[:, :, :-1])
         numbers = np.pad(np.arange(rows * columns).reshape(self.shape), 1, constant_values=rows * columns)
         self.near = np.stack([numbers[i : i + rows, j : j + columns] for i in range(3) for j in range(3)], axis=2)
 
-    def initial(self) -> NDArray[np.float32]:
-        """Return the mean of each cell (K, D)."""
-        return np.asarray(self.pixels[:, :, :-1].mean(axis=3).reshape(self.shape[0] * self.shape[1], -1))
-
     def nearest(self, centres: NDArray[np.float32]) -> NDArray[np.int32]:
         """Return the number of the nearest centre for each pixel (H, W), among those of the nine nearest cells."""
-        table = np.zeros((len(centres) + 1, centres.shape[1] + 1), np.float32)
-        table[:-1, :-1] = -2 * centres
-        table[:-1, -1] = np.einsum("ij,ij->i", centres, centres)
-        table[-1, -1] = NOWHERE
-        distances = table[self.near] @ self.pixels
+        middles = self.initial.reshape(*self.shape, 1, -1)
+        near = np.pad(centres, ((0, 1), (0, 0)), constant_values=FAR)[self.near] - middles
+        distances = np.concatenate((-2 * near, np.square(near).sum(axis=3, keepdims=True)), axis=3) @ self.pixels
         least = distances[:, :, 0].copy()
         place = np.zeros(least.shape, np.int8)
         for candidate in range(1, 9):
