@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import pytest
 import tifffile
@@ -22,6 +24,7 @@ from maskwright.workflows.edges import KINDS, EdgesRequest
 from maskwright.workflows.predict_parts.sources import find_images
 
 EVERYTHING = tuple(KINDS)
+workflow = import_module("maskwright.workflows.edges")  # the package has a function of this name
 
 
 def stepped(place: float = 20.3) -> np.ndarray:
@@ -102,6 +105,29 @@ def test_a_file_that_cannot_be_read_is_left_out(images: Path, tmp_path: Path) ->
     assert "does not exist" in reasons["gone.png"]
     assert "broken.png" in reasons["broken.png"]
     assert "too long" in reasons["n" * 250 + ".png"]
+
+
+@pytest.mark.parametrize("where", ["find_edges", "traced"])
+def test_an_image_that_needs_too_much_memory_is_left_out(
+    where: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = getattr(workflow, where)
+    full = [cv2.error("OpenCV: error: (-4:Insufficient memory) Failed to allocate 9 TB in function 'OutOfMemoryError'")]
+
+    def starved(*arguments: object) -> object:
+        if full:
+            raise full.pop()
+        return work(*arguments)
+
+    request = EdgesRequest(save="svg")
+    monkeypatch.setattr(workflow, where, starved)
+    result = mw.edges([images], request, out=tmp_path / "out")
+    assert [image.source.name for image in result.images] == ["rgb.png"]
+    (failure,) = result.failures
+    assert failure.reason.startswith(f"{images / 'grey.png'} needs more memory than is free: cut it into parts (OpenCV")
+    full.append(cv2.error("OpenCV: error: (-215:Assertion failed)"))
+    with pytest.raises(cv2.error, match="Assertion"):
+        mw.edges([images], request, out=tmp_path / "out")
 
 
 def test_foreign_files_are_not_overwritten_and_own_ones_are(images: Path, tmp_path: Path) -> None:

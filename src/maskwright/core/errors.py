@@ -46,11 +46,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str], key: str | None = N
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out: Python's and NumPy's, or torch's on a device or on the CPU."""
+    """Whether an exception says that memory ran out: Python's, NumPy's, OpenCV's, or torch's on a device or the CPU."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (type(error).__module__ == "cv2" and "Insufficient memory" in str(error))
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from maskwright.core.errors import MaskwrightError, unknown_name
+from maskwright.core.errors import MaskwrightError, out_of_memory, unknown_name
 from maskwright.data.readers.video import VIDEO_SUFFIXES, camera_number
 from maskwright.workflows.predict_parts.results import (
     Failure,
@@ -89,6 +89,10 @@ def for_each_image(found: Found, out: str | Path, job: Job[T], on_progress: OnSh
             images.append(_done(picture, out, job))
         except Unusable as error:
             failures.append(Failure(picture.image.path, str(error)))
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            failures.append(Failure(picture.image.path, str(unusable(picture, error))))
     report(len(pictures), len(pictures))
     outputs = tuple(file for image in images for file in image.files.values())
     return PredictResult(outputs, failures, tuple(images), notes)
@@ -132,7 +136,7 @@ def _done(picture: Picture, out: Path, job: Job[T]) -> Predicted:
     try:
         image = picture.read()
         result = job.run(picture, image)
-    except (MaskwrightError, MemoryError) as error:
+    except MaskwrightError as error:
         raise unusable(picture, error) from error
     for name, file in files.items():
         job.kinds[name].write(file, image, result)
