@@ -19,6 +19,8 @@ _NEIGHBOURS = ((0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1), (1, 0), (1,
 """Steps (rows, columns) to the neighbours x1 to x8: the one to the right first, then against the clock."""
 FARTHEST = 0.5
 """Largest distance, in pixels, that a point moves from the centre of its pixel."""
+BAND = 256
+"""Rows whose ridges are found at once."""
 _STRAIGHT = ((0, 1), (1, 0))
 _DIAGONAL = ((1, 1), (1, -1))
 
@@ -58,14 +60,16 @@ def suppress(
     """
     smooth = _smoothed(strength, 1)
     angle = normals(smooth)
-    rows, columns = np.nonzero(smooth)
-    across, down = np.cos(angle[rows, columns]), np.sin(angle[rows, columns])
-    values = smooth[rows, columns]
-    stays = np.ones(len(values), np.bool_)
-    for step in (*range(-radius, 0), *range(1, radius + 1)):
-        stays &= values * tolerance >= _sampled(smooth, rows + step * down, columns + step * across)
     ridges = np.zeros_like(smooth)
-    ridges[rows[stays], columns[stays]] = values[stays]
+    for top in range(0, len(smooth), BAND):  # because places take ten times the memory of the map
+        rows, columns = np.nonzero(smooth[top : top + BAND])
+        rows += top
+        across, down = np.cos(angle[rows, columns]), np.sin(angle[rows, columns])
+        values = smooth[rows, columns]
+        stays = np.ones(len(values), np.bool_)
+        for step in (*range(-radius, 0), *range(1, radius + 1)):
+            stays &= values * tolerance >= _sampled(smooth, rows + step * down, columns + step * across)
+        ridges[rows[stays], columns[stays]] = values[stays]
     return ridges * np.multiply.outer(*(_fade(size, border) for size in smooth.shape))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import cv2
@@ -76,7 +77,8 @@ def _moment(
     for number, sector in enumerate(sectors):
         part = spectrum * sector
         responses = [fft.ifft2(part * radial)[inside] for radial in filters]
-        size += np.sum(np.abs(responses), axis=0)
+        for response in responses:
+            size += np.abs(response)
         congruency = _congruency(responses)
         x, y = (np.float32(turn(np.pi * number / ORIENTATIONS)) for turn in (np.cos, np.sin))
         square = congruency * congruency
@@ -110,8 +112,8 @@ def _continued(plane: NDArray[np.float32], margins: list[tuple[int, int]], along
 def _congruency(responses: list[NDArray[np.complex64]]) -> NDArray[np.float32]:
     """Return the phase congruency (H, W) of one orientation, from the responses of its scales, finest first."""
     sizes = [np.abs(response) for response in responses]
-    total, greatest = np.sum(sizes, axis=0), np.max(sizes, axis=0)
-    mean = np.sum(responses, axis=0)
+    # Not by `np.sum` and `np.max`, which would copy all of them once more.
+    total, greatest, mean = sum(sizes), reduce(np.maximum, sizes), sum(responses)
     mean /= np.abs(mean) + TINY * TINY
     energy = np.zeros(total.shape, np.float32)
     for response in responses:
