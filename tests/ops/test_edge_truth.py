@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskwright.core.edges import Edges
-from maskwright.ops.edge_truth import agreed, class_edges, object_edges, outside, resized
+from maskwright.ops.edge_truth import agreed, outside, region_edges, resized
 
 NONE = np.zeros((3, 4), bool)
 
@@ -16,18 +16,18 @@ NONE = np.zeros((3, 4), bool)
 def test_an_edge_lies_on_the_pixel_before_another_class() -> None:
     labels = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 2, 2]], np.uint8)
     expected = [[0, 1, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]
-    assert class_edges(labels, NONE).astype(int).tolist() == expected
+    assert region_edges(labels, NONE).astype(int).tolist() == expected
 
 
 def test_no_edge_lies_at_the_border_of_the_unknown() -> None:
     labels = np.array([[0, 0, 255, 1], [0, 0, 255, 1], [0, 0, 255, 1]], np.uint8)
-    assert not class_edges(labels, labels == 255).any()
+    assert not region_edges(labels, labels == 255).any()
 
 
 def test_objects_that_touch_and_those_on_background() -> None:
     ids = np.array([[1, 2, 0, 0], [1, 2, 0, 3], [0, 0, 0, 0]], np.int32)
-    assert object_edges(ids, NONE).astype(int).tolist() == [[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]]
-    assert object_edges(ids, NONE, touching=True).astype(int).tolist() == [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert region_edges(ids, NONE).astype(int).tolist() == [[1, 1, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]]
+    assert region_edges(ids, NONE, touching=True).astype(int).tolist() == [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
 
 
 def slow(ids: np.ndarray, unknown: np.ndarray, *, touching: bool) -> np.ndarray:
@@ -51,9 +51,7 @@ def test_edges_equal_those_of_a_slow_search(seed: int, height: int, width: int, 
     rng = np.random.default_rng(seed)
     ids = rng.integers(0, 3, (height, width)).astype(np.int32)
     unknown = rng.random((height, width)) < 0.2
-    assert np.array_equal(object_edges(ids, unknown, touching=touching), slow(ids, unknown, touching=touching))
-    if not touching:
-        assert np.array_equal(class_edges(ids.astype(np.uint8), unknown), slow(ids, unknown, touching=False))
+    assert np.array_equal(region_edges(ids, unknown, touching=touching), slow(ids, unknown, touching=touching))
 
 
 def test_people_agree_within_one_pixel() -> None:

@@ -12,7 +12,7 @@ from maskwright.core.classes import IGNORE, Classes
 from maskwright.core.instances import Instances
 from maskwright.data.readers import DecodeError, read_image
 from maskwright.data.readers.matlab import SUFFIX, read_drawings
-from maskwright.ops.edge_truth import agreed, class_edges, object_edges
+from maskwright.ops.edge_truth import agreed, region_edges
 from maskwright.ops.edges import thin
 from maskwright.ops.instance_maps import to_map
 
@@ -90,9 +90,9 @@ def edges_of_masks(labels: NDArray[np.uint8], objects: Sequence[Instance], betwe
     unknown = ((labels == IGNORE) | crowds) & (ids == 0)
     found = np.zeros(size, np.bool_)
     if between in {"any", "classes"}:
-        found |= class_edges(labels, unknown | (labels == IGNORE))
+        found |= region_edges(labels, unknown | (labels == IGNORE))
     if between != "classes":
-        found |= object_edges(ids, unknown, touching=between == "touching")
+        found |= region_edges(ids, unknown, touching=between == "touching")
     return DrawnEdges([found], found.astype(np.float32), unknown)
 
 

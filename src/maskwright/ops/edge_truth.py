@@ -20,42 +20,24 @@ NEIGHBOURS = ((0, 1), (1, 0), (1, 1))
 """Steps (down, right) to the pixels that a pixel is compared with."""
 
 
-def class_edges(labels: NDArray[np.uint8], unknown: Mask) -> Mask:
-    """Return the edges (H, W) between regions of different labels (H, W).
+def region_edges(numbers: NDArray[np.integer], unknown: Mask, *, touching: bool = False) -> Mask:
+    """Return the edges (H, W) between regions of different numbers: those of classes, or of objects.
 
-    An edge is one pixel wide, and lies on the pixel whose right, lower, or lower right neighbour has another label. No
+    An edge is one pixel wide, and lies on the pixel whose right, lower, or lower right neighbour has another number. No
     edge lies between a known and an unknown pixel.
-    """
-    found = np.zeros(labels.shape, np.bool_)
-    for here, there in _pairs():
-        found[here] |= (labels[here] != labels[there]) & ~unknown[here] & ~unknown[there]
-    return found
-
-
-def object_edges(ids: NDArray[np.int32], unknown: Mask, *, touching: bool = False) -> Mask:
-    """Return the edges (H, W) between objects and between an object and what is around it; see `class_edges`.
 
     Args:
-        ids: (H, W), 0 where no object is.
+        numbers: (H, W); of objects, 0 where none is.
         unknown: (H, W), pixels of which nothing is known.
         touching: only between two objects.
     """
-    found = np.zeros(ids.shape, np.bool_)
-    for here, there in _pairs():
-        differ = (ids[here] != ids[there]) & ~unknown[here] & ~unknown[there]
-        found[here] |= differ & (ids[here] > 0) & (ids[there] > 0) if touching else differ
+    found = np.zeros(numbers.shape, np.bool_)
+    for down, right in NEIGHBOURS:
+        here = slice(None, -down or None), slice(None, -right or None)
+        there = slice(down, None), slice(right, None)
+        differ = (numbers[here] != numbers[there]) & ~unknown[here] & ~unknown[there]
+        found[here] |= differ & (numbers[here] > 0) & (numbers[there] > 0) if touching else differ
     return found
-
-
-def _pairs() -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Return which pixels are compared with which."""
-    return [
-        (
-            (slice(None, -down or None), slice(None, -right or None)),
-            (slice(down, None), slice(right, None)),
-        )
-        for down, right in NEIGHBOURS
-    ]
 
 
 def agreed(maps: Sequence[Mask]) -> NDArray[np.float32]:
