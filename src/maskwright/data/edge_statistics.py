@@ -20,7 +20,7 @@ NEAR = 0.0075
 """Distance within which two people drew the same edge, as a share of the image diagonal: as the Berkeley benchmark."""
 
 
-class ImageEdges(NamedTuple):
+class DrawnStats(NamedTuple):
     """The drawn edges of one image.
 
     Attributes:
@@ -37,7 +37,7 @@ class ImageEdges(NamedTuple):
     soft: bool = False
 
 
-def measured(maps: Sequence[NDArray[np.bool_]], *, soft: bool = False) -> ImageEdges:
+def measured(maps: Sequence[NDArray[np.bool_]], *, soft: bool = False) -> DrawnStats:
     """Measure maps (H, W), one a person, or a single one of a picture of shares."""
     size = maps[0].shape
     reach = int(NEAR * hypot(*size))
@@ -50,16 +50,16 @@ def measured(maps: Sequence[NDArray[np.bool_]], *, soft: bool = False) -> ImageE
         if other != place and drawn.any()
     ]
     share = float(np.mean([drawn.mean() for drawn in maps]))
-    return ImageEdges(len(maps), share, float(np.mean(found)) if found else None, soft)
+    return DrawnStats(len(maps), share, float(np.mean(found)) if found else None, soft)
 
 
 class EdgeMeter:
     """Running statistics of drawn edges."""
 
     def __init__(self) -> None:
-        self._images: list[ImageEdges] = []
+        self._images: list[DrawnStats] = []
 
-    def add(self, image: ImageEdges) -> None:
+    def add(self, image: DrawnStats) -> None:
         """Add one image."""
         self._images.append(image)
 

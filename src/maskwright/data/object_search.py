@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.records import Dataset, Record
-    from maskwright.data.edge_statistics import ImageEdges
+    from maskwright.data.edge_statistics import DrawnStats
     from maskwright.data.instance_statistics import ImageInstances
 from maskwright.data.objects import ClassObjects
 
@@ -35,7 +35,7 @@ class Found(NamedTuple):
     classes: dict[int, ClassObjects]
     share: float
     instances: ImageInstances | None = None
-    edges: ImageEdges | None = None
+    edges: DrawnStats | None = None
 
 
 def search(dataset: Dataset, record: Record, label: NDArray[np.uint8]) -> Found:
