@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
-from maskwright.core.files import replacing, write_text
-from maskwright.data.results import MARK, overlay_step, write_jpeg
+from maskwright.core.files import write_text
+from maskwright.data.results import MARK, overlay_step, write_jpeg, write_png
 from maskwright.ops.draw import to_rgb8
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ DIGITS = 2
 
 def write_strength(path: Path, strength: NDArray[np.floating]) -> None:
     """Write a strength (H, W) within 0..1 as a PNG of 16 bits: 65535 is 1; NaN, where there are no data, becomes 0."""
-    _write_png(path, np.rint(np.nan_to_num(strength) * MOST).astype(np.uint16))
+    write_png(path, Image.fromarray(np.rint(np.nan_to_num(strength) * MOST).astype(np.uint16)))
 
 
 def write_lines(path: Path, lines: NDArray[np.bool_]) -> None:
     """Write lines (H, W) as a PNG: 255 on a line, 0 elsewhere."""
-    _write_png(path, lines.astype(np.uint8) * np.uint8(255))
+    write_png(path, Image.fromarray(lines.astype(np.uint8) * np.uint8(255)))
 
 
 def write_overlay(path: Path, image: NDArray[Any], lines: NDArray[np.bool_]) -> None:
@@ -94,10 +94,3 @@ def _feature(number: int, line: Trace, strength: NDArray[np.floating]) -> dict[s
             "closed": bool((line.pixels[0] == line.pixels[-1]).all()),
         },
     }
-
-
-def _write_png(path: Path, pixels: NDArray[Any]) -> None:
-    notes = PngImagePlugin.PngInfo()
-    notes.add_text("Software", MARK)
-    with replacing(path) as temporary:
-        Image.fromarray(pixels).save(temporary, format="PNG", pnginfo=notes)

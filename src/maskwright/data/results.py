@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from maskwright.core.files import replacing
 from maskwright.core.reject import TABLE_HEAD as RISK_TABLE_HEAD
@@ -48,6 +48,14 @@ def is_marked(head: bytes, tail: bytes) -> bool:
 def overlay_step(size: tuple[int, ...]) -> int:
     """Return which rows and columns of an image of `size` an overlay keeps: every one, every second, ..."""
     return -(-max(size) // OVERLAY_SIDE)
+
+
+def write_png(path: Path, picture: Image.Image) -> None:
+    """Write a picture as PNG with the mark."""
+    notes = PngImagePlugin.PngInfo()
+    notes.add_text("Software", MARK)
+    with replacing(path) as temporary:
+        picture.save(temporary, format="PNG", pnginfo=notes)
 
 
 def write_jpeg(path: Path, picture: NDArray[np.uint8]) -> None:

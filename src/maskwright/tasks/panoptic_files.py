@@ -9,10 +9,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
-from maskwright.core.files import replacing, write_text
-from maskwright.data.results import MARK, overlay_step, write_jpeg
+from maskwright.core.files import write_text
+from maskwright.data.results import MARK, overlay_step, write_jpeg, write_png
 from maskwright.ops import draw_objects
 from maskwright.tasks import instance_files, label_files, outline_files, panoptic_pictures
 from maskwright.tasks.coco_file import CocoFile, image_ids
@@ -44,10 +44,7 @@ def write_panoptic(path: Path, _image: NDArray[Any], result: PanopticMap, classe
     for number, entry in enumerate(segments.objects, start=1):
         ids[entry.rows, entry.columns][entry.mask] = number
     colors = np.stack([ids >> shift & 255 for shift in (0, 8, 16)], axis=2).astype(np.uint8)
-    notes = PngImagePlugin.PngInfo()
-    notes.add_text("Software", MARK)
-    with replacing(path) as temporary:
-        Image.fromarray(colors).save(temporary, format="PNG", pnginfo=notes)
+    write_png(path, Image.fromarray(colors))
 
 
 class PanopticFile:

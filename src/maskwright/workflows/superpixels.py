@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import tifffile
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from maskwright.classic.drawn_regions import filled, snapped
 from maskwright.classic.region_features import as_csv, region_features
@@ -18,7 +18,7 @@ from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import replacing, write_text
 from maskwright.core.keywords import request_of
 from maskwright.core.text import agree, plural
-from maskwright.data.results import MARK, overlay_step, write_jpeg
+from maskwright.data.results import MARK, overlay_step, write_jpeg, write_png
 from maskwright.ops.draw import outlined
 from maskwright.workflows.predict_parts.drawings import Drawing, read_drawing, with_drawings
 from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image, found_images
@@ -226,10 +226,7 @@ def write_labels(path: Path, drawing: Drawing) -> None:
     picture = Image.fromarray(drawing.labels)
     if drawing.palette is not None:
         picture.putpalette(drawing.palette.tobytes())
-    notes = PngImagePlugin.PngInfo()
-    notes.add_text("Software", MARK)
-    with replacing(path) as temporary:
-        picture.save(temporary, format="PNG", pnginfo=notes)
+    write_png(path, picture)
 
 
 def _labels(path: Path, _image: NDArray[Any], found: Divided) -> None:
