@@ -349,6 +349,9 @@ def test_automatic_thresholds_do_not_exceed_all_ridges() -> None:
     ridges[::2] = 0.5
     ridges[0, :15] = 0.1  # 7.5 % are weaker: the mean plus the deviation, 0.47 + 0.105, is more than any
     assert thresholds(ridges)[1] == pytest.approx(0.5)
+    ridges[0, :20] = 0.5
+    ridges[0, :6] = 0.6  # 3 % are stronger
+    assert thresholds(ridges)[1] == pytest.approx(0.503 + 0.1 * np.sqrt(0.03 * 0.97))
 
 
 def drawing(*shapes: tuple[str, int]) -> np.ndarray:

@@ -40,6 +40,8 @@ def test_recall_reaches_a_share_of_the_diagonal() -> None:
     truth[:, 100:], near[:, 102:], far[:, 103:] = 1, 1, 1
     assert boundary_recall(near, truth) == 0.5  # 99 and 100 against 101 and 102: 100 is 1 off
     assert boundary_recall(far, truth) == 0
+    # Of 180x240 the diagonal is 300 and the reach 0.75, so 1.
+    assert boundary_recall(near[:180, :240], truth[:180, :240]) == 0.5
 
 
 def test_undersegmentation_by_hand() -> None:
