@@ -113,7 +113,7 @@ def _congruency(responses: list[NDArray[np.complex64]]) -> NDArray[np.float32]:
     """Return the phase congruency (H, W) of one orientation, from the responses of its scales, finest first."""
     sizes = [np.abs(response) for response in responses]
     # Not by `np.sum` and `np.max`, which would copy all of them once more.
-    total, greatest, mean = sum(sizes), reduce(np.maximum, sizes), sum(responses)
+    total, greatest, mean = reduce(np.add, sizes), reduce(np.maximum, sizes), reduce(np.add, responses)
     mean /= np.abs(mean) + TINY * TINY
     energy = np.zeros(total.shape, np.float32)
     for response in responses:
