@@ -1,10 +1,10 @@
 """Thin structures as edges against thin structures as a class: F1 of lines within two pixels on held-out images.
 
-Run `python benchmarks/thin_structures.py DATA [--budget 15m] [--seeds 0 1] [--set KEY=VALUE ...]`. DATA holds masks of two
-classes, the second one thin: cracks, roads, vessels. For each seed, which also draws the split, one model learns the
-masks and another one their middle lines (`--task edges --format edges`), each with its plan and for the same time. The
-masks of the first are thinned to their middle lines; the lines of the second are those that `predict` writes. The truth
-is the middle of the masks. Found and true pixels of all images together are matched one to one.
+Run `python benchmarks/thin_structures.py DATA [--budget 15m] [--seeds 0 1] [--set KEY=VALUE ...]`. DATA holds masks of
+two classes, the second one thin: cracks, roads, vessels. For each seed, which also draws the split, one model learns
+the masks and another one their middle lines (`--task edges --format edges`), each with its plan and for the same time.
+The masks of the first are thinned to their middle lines; the lines of the second are those that `predict` writes. The
+truth is the middle of the masks. Found and true pixels of all images together are matched one to one.
 """
 
 from __future__ import annotations

@@ -84,8 +84,8 @@ class SuperpixelRequest:
             )
         if self.ignore is not None and self.scribbles is None:
             raise MaskwrightError(
-                f"ignore is {self.ignore}, but it is a value of scribbles, and there are none: give `scribbles`, or leave "
-                "`ignore` out",
+                f"ignore is {self.ignore}, but it is a value of scribbles, and there are none: give `scribbles`, or "
+                "leave `ignore` out",
                 "ignore",
             )
         if self.scribbles is not None and self.masks is not None:
