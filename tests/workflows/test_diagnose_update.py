@@ -178,6 +178,25 @@ def test_starts_are_not_measured_without_the_weights_of_the_run(place: Path) -> 
     assert "does not exist" in answer.verdict
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "higher", "said"),
+    [(-0.3, -0.1, True, "Yes"), (-0.3, 0.1, True, "Perhaps"), (0.1, 0.3, True, "No"), (0.1, 0.3, False, "Yes")],
+)
+def test_a_start_helps_if_it_is_worse_without_it(low: float, high: float, higher: bool, said: str) -> None:
+    asked = variants.Asked("starts", "?", "base", helpful="those of the run", without="random weights")
+    missed, noise = (
+        Figure("change", (low + high) / 2, low, high, "points"),
+        Figure("change", 0.05, None, None, "points"),
+    )
+    assert variants._helps(asked, missed, noise, 1.0 if higher else -1.0).startswith(f"{said}: with random weights")
+
+
+def test_a_difference_that_another_seed_makes_too_is_no_help() -> None:
+    asked = variants.Asked("starts", "?", "base", helpful="those of the run", without="random weights")
+    missed, noise = Figure("change", -0.2, -0.3, -0.1, "points"), Figure("change", 0.25, None, None, "points")
+    assert variants._helps(asked, missed, noise, 1.0).startswith("Perhaps")
+
+
 def test_the_best_of_several_trainings_is_no_recommendation(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pair of seeds is too few: the best of several changes is often larger by chance."""
     changes = iter([Figure("change", 0.2, 0.1, 0.3, "points")] * 3 + [Figure("change", 0.05, 0.01, 0.1, "points")])
@@ -185,6 +204,7 @@ def test_the_best_of_several_trainings_is_no_recommendation(place: Path, monkeyp
     monkeypatch.setattr(variants, "change", lambda *_: next(changes, last))
     answer = asked(place, "second", "starts", "20m")
     assert "more than another seed changes" in answer.verdict
+    assert answer.verdict.startswith("No: with random weights instead of those of the run the score changes by")
     assert "other seeds" in answer.verdict
     assert (answer.level, answer.stake) == ("note", 0.0)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.diagnose_parts.study import Study
 
 RANK = 8
+RANDOM = "random weights"
 STARTS = "Does transfer help: which start, and how much is frozen?"
 BALANCE = "What do class weights, resampling and other losses gain on this data?"
 
@@ -40,13 +41,14 @@ def starts(study: Study, deadline: float) -> Iterator[Answer]:
     if find_model(plan.model.name).learns != "maps":
         yield Answer("starts", STARTS, "Not measured: this needs a network that emits maps.", "open")
         return
-    yield compared(study, Asked("starts", STARTS, "as the run"), _starts(study, plan), deadline)
+    asked = Asked("starts", STARTS, "as the run", helpful="those of the run", without=RANDOM)
+    yield compared(study, asked, _starts(study, plan), deadline)
 
 
 def _starts(study: Study, plan: Plan) -> list[Variant]:
     """Return the starts that the run did not have."""
     full = {"optim.freeze": "none", "lora.rank": 0}
-    tried = {"random weights": {"model.pretrained": False, "model.weights": None, **full}}
+    tried = {RANDOM: {"model.pretrained": False, "model.weights": None, **full}}
     if plan.optim.freeze != "backbone":
         tried["backbone frozen"] = {**full, "optim.freeze": "backbone"}
     if not plan.lora.rank:

@@ -52,12 +52,16 @@ class Asked:
         question: in the user's words.
         base: name of the training by the plan of the run.
         watched: class whose change is shown too; None for none.
+        helpful: what a variant does without, in words; empty for none.
+        without: name of that variant.
     """
 
     key: str
     question: str
     base: str
     watched: str | None = None
+    helpful: str = ""
+    without: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,23 +144,28 @@ def _answer(setup: Setup, asked: Asked, found: list[_Trained]) -> Answer:
     value = sign * (changes[best].value or 0.0)
     nearest = changes[best].low if sign > 0 else changes[best].high
     beyond = nearest is not None and sign * nearest > 0 and value > abs(noise.value or 0.0)
+    name = others[best].variant.name
     words = (
-        f"{others[best].variant.name}: {metric.label} {changes[best]}, the best of {plural(len(others), 'change')}. "
-    )
-    words += (
-        f"That is more than another seed changes ({noise}), but the best of several often is by chance: train it and "
-        "the plan again with other seeds before you rely on it."
+        f"The best of {plural(len(others), 'change')}, {name}, changes the {metric.label} by {changes[best]}, which is "
+        f"more than another seed changes ({noise}). But the best of several often is by chance: train it and the plan "
+        "again with other seeds before you rely on it."
         if beyond
-        else f"None is better than the plan by more than chance: another seed alone changes it by {noise}."
+        else f"None of {plural(len(others), 'change')} is better than the plan by more than chance: the best, {name}, "
+        f"changes the {metric.label} by {changes[best]}, and another seed alone by {noise}."
     )
+    missed = next(
+        (change for one, change in zip(others, changes, strict=True) if one.variant.name == asked.without), None
+    )
+    if missed is not None:
+        words = f"{_helps(asked, missed, noise, sign)} {words}"
     level: Level = "note" if beyond else "good"
     return Answer(
         asked.key,
         asked.question,
-        words[0].upper() + words[1:] + _limits(setup, base.steps),
+        words + _limits(setup, base.steps),
         level,
         0.0,  # one pair of seeds says too little of chance to recommend anything
-        (Figure(f"change by: {others[best].variant.name}", changes[best].value, changes[best].low, changes[best].high,
+        (Figure(f"change by: {name}", changes[best].value, changes[best].low, changes[best].high,
                 changes[best].unit), Figure("change by another seed", noise.value, noise.low, noise.high, noise.unit)),
         (_grid(asked, base, [again, *(others[place] for place in order)]),),
         cures=tuple(cure for place in order if (cure := others[place].variant.cure) is not None),
@@ -164,6 +173,15 @@ def _answer(setup: Setup, asked: Asked, found: list[_Trained]) -> Answer:
         f"{plural(base.steps, 'step')} of it, scored on the same {plural(len(setup.held_out), 'held-out image')}. "
         "The intervals are over images; how much a training differs by chance, the other seed shows.",
     )  # fmt: skip
+
+
+def _helps(asked: Asked, missed: Figure, noise: Figure, sign: float) -> str:
+    """Say whether what a variant does without helps."""
+    bounds = [sign * bound for bound in (missed.low, missed.high) if bound is not None]
+    worse = bounds and max(bounds) < 0 and abs(missed.value or 0.0) > abs(noise.value or 0.0)
+    better = bounds and min(bounds) > 0
+    said = "Yes" if worse else "No" if better else "Perhaps"
+    return f"{said}: with {asked.without} instead of {asked.helpful} the score changes by {missed}."
 
 
 def _limits(setup: Setup, steps: int) -> str:
