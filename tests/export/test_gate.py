@@ -18,6 +18,7 @@ from tests.workflows import toy_data as toy
 import maskwright as mw
 from maskwright.core import resources
 from maskwright.core.errors import MaskwrightError
+from maskwright.exporting import layers
 from maskwright.exporting.formats import Exporter, Precision
 from maskwright.exporting.parity import Parity
 from maskwright.workflows.export import export
@@ -94,6 +95,21 @@ def test_the_refusal_names_the_layer_with_the_fault(run: Path, faulty: list[Edit
     with pytest.raises(MaskwrightError) as caught:
         export(run, ExportRequest("onnx", out=tmp_path / "out"))
     assert f"the layers that differ most: {named[0]}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "openvino/model.xml"])
+def test_no_layer_of_a_faithful_export_differs(
+    run: Path, graph: tuple[Any, dict[str, str]], exported: Path, name: str
+) -> None:
+    from maskwright.exporting.graph import Graph
+    from maskwright.models import bundle
+    from maskwright.workflows.export_parts.attempt import trained_network
+
+    file = run / "model.safetensors"
+    card = bundle.read_card(file)
+    tile = np.random.default_rng(5).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    found = layers.worst(Graph(trained_network(file, card), card), exported / "exports" / name, graph[1], tile)
+    assert all(error < 1e-4 for _, error in found), found
 
 
 def _modules(run: Path) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Finds the layers of an export that differ from the trained network, module by module. Knows no score.
 
-Each module of the network corresponds to the last node of the graph that carries its path, so the outputs of both can
-be compared on the same tile. The error of a layer is the mean difference over the mean value; a layer hurts by what its
-error exceeds that of all layers before it.
+A module of the network corresponds to the last node of the graph that carries its path, unless one of a module in it
+comes later, so the outputs of both can be compared on the same tile. A convolution with a normalisation behind it is
+left out: a graph computes both as one node, that of the normalisation. The error of a layer is the mean difference over
+the mean value; a layer hurts by what its error exceeds that of all layers before it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from maskwright.core.optional import optional
 from maskwright.inference.exported import compiled, onnx_session
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import nn
 
     from maskwright.exporting.graph import Graph
 
@@ -41,6 +42,8 @@ def worst(graph: Graph, file: Path, modules: Mapping[str, str], tile: NDArray[np
         if module:
             last.pop(module, None)  # a module comes where its last node does
             last[module] = node
+            for holder in _holders(module):
+                last.pop(holder, None)  # what it computed itself was not its output
     exported = _onnx_outputs(file, last, tile) if file.suffix == ".onnx" else _openvino_outputs(file, last, tile)
     trained = _torch_outputs(graph, exported, tile)
     added, before = [], 0.0
@@ -54,6 +57,12 @@ def worst(graph: Graph, file: Path, modules: Mapping[str, str], tile: NDArray[np
     return sorted(added, key=lambda entry: -entry[1])[:FEW]
 
 
+def _holders(module: str) -> list[str]:
+    """Return the paths of the modules that hold this one."""
+    parts = module.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
 def _error(trained: NDArray[Any], exported: NDArray[Any]) -> float:
     return float(np.abs(trained - exported).mean() / max(float(np.abs(trained).mean()), 1e-9))
 
@@ -61,16 +70,25 @@ def _error(trained: NDArray[Any], exported: NDArray[Any]) -> float:
 def _torch_outputs(graph: Graph, wanted: Mapping[str, Any], tile: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
     """Run the network and keep the outputs of the modules wanted."""
     found: dict[str, NDArray[Any]] = {}
+    convolved: dict[int, tuple[str, torch.Tensor]] = {}  # by the identity of the tensor, which must live for that
 
     def keep(name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
             if isinstance(output, torch.Tensor):
+                if isinstance(module, nn.Conv2d):
+                    convolved[id(output)] = name, output
                 found[name] = output.detach().numpy().copy()  # some later layers work in place
 
         return hook
 
+    def leave_out(_norm: nn.Module, inputs: Any) -> None:
+        name, _ = convolved.get(id(inputs[0]), ("", None))
+        found.pop(name, None)
+
     named = dict(graph.segmenter.named_modules())
     hooks = [named[name].register_forward_hook(keep(name)) for name in wanted if name in named]
+    norms = (module for module in named.values() if isinstance(module, nn.BatchNorm2d))
+    hooks += [norm.register_forward_pre_hook(leave_out) for norm in norms]
     try:
         with torch.no_grad():
             graph(torch.from_numpy(tile))
