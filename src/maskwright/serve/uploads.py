@@ -87,19 +87,26 @@ def image_part(body: bytes, boundary: str) -> bytes:
     """Return the content of the part `image` of a form (RFC 7578).
 
     Raises:
-        Problem: the form is damaged, or has no such part.
+        Problem: the form is damaged, or does not have exactly one such part.
     """
     mark = b"\r\n--" + boundary.encode("utf-8", "replace")
     pieces = (b"\r\n" + body).split(mark)
     if not boundary or len(pieces) < 3 or not pieces[-1].startswith(b"--"):
         raise _damaged()
+    images = []
     for piece in pieces[1:-1]:
         head, blank, content = piece.partition(b"\r\n\r\n")
         if not blank or head.lstrip(b" \t")[:2] != b"\r\n":
             raise _damaged()
         if re.search(rb'^content-disposition:\s*form-data\s*;[^\r\n]*\bname="?image"?\s*(;|$|\r)', head, re.I | re.M):
-            return content
-    raise Problem(422, "the form has no part called image", "an image is needed", "call the part image: -F image=@FILE")
+            images.append(content)
+    if not images:
+        cure = "call the part image: -F image=@FILE"
+        raise Problem(422, "the form has no part called image", "an image is needed", cure)
+    if len(images) > 1:
+        value = f"the form has {len(images)} parts called image"
+        raise Problem(422, value, "a request takes one image", "send the others in requests of their own")
+    return images[0]
 
 
 def _damaged() -> Problem:
