@@ -95,8 +95,7 @@ def test_images_of_all_kinds_are_read_as_predict_reads_them(served: Running, run
             with pytest.raises(MaskwrightError) as error:
                 predictor.predict(path)
             assert answer.status == 422
-            said = problem(answer)
-            assert f"{said['rule']}: {said['cure']}" == str(error.value)
+            assert problem(answer)["detail"] == str(error.value)
             continue
         expected = predictor.predict(path).labels
         assert answer.status == 200, (path.name, answer.body)
@@ -322,3 +321,39 @@ def test_a_token_is_needed_and_compared_whole(run: Path) -> None:
         assert running.predict(png(picture())).status == 401
         assert running.ask("GET", "/").status == running.ask("GET", "/healthz").status == 200
         assert running.ask("GET", "/page/main.js").status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "said"),
+    [
+        ("GET", "/nothing", {}, "the request is GET /nothing, but this service has no such path: see /openapi.json"),
+        ("DELETE", "/v1/model", {}, "the request is DELETE /v1/model, but this path takes only GET: see /openapi.json"),
+        ("POST", "/v1/predict", {"Accept": "text/html"}, "the Accept header is 'text/html', but answers are image/png"),
+        ("POST", "/v1/predict?output=sql", {}, "output is 'sql', but it must be 'mask', "),
+        ("POST", "/v1/predict", {}, "the upload is not an image: it starts with b'text', but only whole images"),
+    ],
+)
+def test_an_error_says_what_was_asked_for(
+    served: Running, method: str, path: str, headers: dict[str, str], said: str
+) -> None:
+    answer = served.ask(method, path, b"text" if method == "POST" else None, headers)
+    assert problem(answer)["detail"].startswith(said)
+
+
+def test_the_cure_for_an_upload_is_not_to_remove_it(served: Running) -> None:
+    assert problem(served.predict(png(picture())[:-40]))["cure"] == "copy it again from its source"
+
+
+def test_of_an_image_that_does_not_fit_the_error_is_the_one_of_predict(served: Running) -> None:
+    file = BytesIO()
+    np.save(file, np.zeros((20, 30, 7), np.uint8))
+    said = problem(served.predict(file.getvalue()))
+    assert said["value"] == "the image has 7 channels"
+    assert said["detail"].count(", but ") == 1
+
+
+def test_a_form_with_two_images_is_refused(served: Running) -> None:
+    part = b'--xx\r\nContent-Disposition: form-data; name="image"\r\n\r\n' + png(picture()) + b"\r\n"
+    answer = served.predict(part + part + b"--xx--", **{"Content-Type": "multipart/form-data; boundary=xx"})
+    assert answer.status == 422
+    assert problem(answer)["value"] == "the form has 2 parts called image"

@@ -42,7 +42,8 @@ def check_values(image: NDArray[Any] | SlicedRows, card: Card) -> None:
     """
     if image.ndim not in {2, 3} or 0 in image.shape:
         raise MaskwrightError(
-            f"an image is an array (H, W) or (H, W, C) of at least one pixel, and this one is {image.shape}"
+            f"the image has the shape {image.shape}, but an image is an array (H, W) or (H, W, C) of at least one "
+            "pixel: give such an array"
         )
     data, kind = card.data, image.dtype
     if data.value_range is None or kind.name in card.dtypes or not np.issubdtype(kind, np.integer):

@@ -82,7 +82,8 @@ def _add_models(app: FastAPI, service: Service) -> None:
         wanted = output or asked_for(request.headers.get("accept", "*/*"))
         if wanted is None:
             kinds = ", ".join(BY_MEDIA)
-            raise Problem(406, "the Accept header", f"answers are {kinds}", "accept one of them, or leave it out")
+            given = f"the Accept header is {request.headers['accept']!r}"
+            raise Problem(406, given, f"answers are {kinds}", "accept one of them, or leave it out")
         try:
             answer = await service.predict(request, served, wanted, picture=image)
         except GoneError:
@@ -148,15 +149,19 @@ def _add_pages(app: FastAPI, _service: Service) -> None:
         return page_file(name, request)
 
 
-async def _problem(_request: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     """Answer with value, rule and cure, whatever went wrong."""
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"][1:])
-        error = Problem(422, f"{name} is {first.get('input')!r}", str(first["msg"]), "see /openapi.json")
+        rule = str(first["msg"]).replace("Input should", "it must")
+        error = Problem(422, f"{name} is {first.get('input')!r}", rule, "see /openapi.json")
     elif isinstance(error, HTTPException):
         headers = error.headers or {}
-        error = Problem(error.status_code, "the request", str(error.detail), "see /openapi.json", headers)
+        value = f"the request is {request.method} {request.url.path}"
+        rules = {404: "this service has no such path", 405: f"this path takes only {headers.get('Allow')}"}
+        rule = rules.get(error.status_code, str(error.detail))
+        error = Problem(error.status_code, value, rule, "see /openapi.json", headers)
     elif not isinstance(error, Problem):  # uvicorn logs it
         error = Problem(500, "the service", "it has a bug", "report it, with what its terminal says")
     return JSONResponse(error.to_json(), error.status, error.headers, media_type=MEDIA)

@@ -61,11 +61,12 @@ def unusable(error: Exception, path: Path) -> Problem:
     """Say why an upload, which is stored at `path`, cannot be read or does not fit the model."""
     if isinstance(error, DecodeError):
         status = 413 if error.kind == "bomb" else 422
-        return Problem(status, f"the image {error.message}", "only whole images can be segmented", error.cure)
+        cure = error.cure.removesuffix(", or remove it")  # the sender has no folder to remove it from
+        return Problem(status, f"the upload {error.message}", "only whole images can be segmented", cure)
     if isinstance(error, MaskwrightError):
-        said = str(error).replace(str(path), "the image")
-        head, _, cure = said.rpartition(": ")
-        return Problem(422, "the image does not fit", head or said, cure)
+        said, _, cure = str(error).replace(str(path), "the image").rpartition(": ")
+        value, _, rule = said.partition(", but ")
+        return Problem(422, value, rule, cure) if rule else Problem(422, "the image does not fit", said or cure, cure)
     if isinstance(error, MemoryError):
         return Problem(413, "the image", "this machine has too little memory for it", "send a smaller image")
     return Problem(
