@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from maskwright.cli.main import run as command
 from maskwright.core.errors import MaskwrightError
 from maskwright.serve.settings import ServeRequest, is_loopback
 
@@ -72,3 +74,19 @@ def test_an_address_of_another_machine_is_named() -> None:
 
     with pytest.raises(MaskwrightError, match=r"192\.0\.2\.1 is no address of this machine"):
         listening(ServeRequest(host="192.0.2.1", port=0, token="correct-horse"))
+
+
+@pytest.mark.parametrize(
+    ("answered", "said"),
+    [(20, "20 were answered\n"), (15, "15 were answered; 5 clients had left\n")],
+)
+def test_the_end_tells_clients_that_left_from_answers_that_were_lost(
+    answered: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("uvicorn")
+    from maskwright.serve import server
+
+    line = SimpleNamespace(accepted=20, answered=answered)
+    monkeypatch.setattr(server, "serve", lambda *_: line)
+    assert command(["serve", "model"]) == 0
+    assert " ".join(capsys.readouterr().err.split()).endswith(f"stopped: 20 requests were accepted, and {said.strip()}")

@@ -10,6 +10,7 @@ import typer
 from maskwright.cli.errors import DONE
 from maskwright.cli.options import AsJson, Device, Engine, Postprocess
 from maskwright.cli.terminal import Terminal
+from maskwright.core.text import plural
 
 Runs = Annotated[
     list[str],
@@ -37,7 +38,7 @@ Batch = Annotated[
     int | None,
     typer.Option(metavar="N", help="Most tiles in one run of the network.  [default: 1 on a CPU, 8 on a GPU]"),
 ]
-Queue = Annotated[int, typer.Option(metavar="N", help="Requests that may wait; more are told to come again.")]
+Queue = Annotated[int, typer.Option(metavar="N", help="Requests that may wait; further ones are refused with 429.")]
 Timeout = Annotated[float, typer.Option(metavar="SECONDS", help="Longest time from upload to answer.")]
 MaxMb = Annotated[float, typer.Option("--max-mb", metavar="MB", help="Largest upload, in megabytes.")]
 MaxMegapixels = Annotated[
@@ -83,5 +84,7 @@ def serve(
         terminal.say(f"serving {', '.join(names)} at {url} (Ctrl-C stops)")
 
     line = run(runs, request, tell)
-    terminal.say(f"stopped: {line.accepted} requests were accepted, and {line.answered} were answered")
+    left = line.accepted - line.answered
+    gone = f"; {plural(left, 'client')} had left" if left else ""
+    terminal.say(f"stopped: {line.accepted} requests were accepted, and {line.answered} were answered{gone}")
     return DONE
