@@ -123,6 +123,23 @@ def test_a_rotated_map(tmp_path: Path, predictor: Predictor, pixels: np.ndarray)
     assert sorted(map(tuple, beetle[2][0][0][:-1].tolist())) == sorted(corners)
 
 
+def test_a_map_in_a_system_without_a_code_says_that_its_outlines_cannot_name_it(
+    tmp_path: Path, predictor: Predictor, pixels: np.ndarray
+) -> None:
+    own = [*PLACE[:2], (34735, "H", 16, (1, 1, 0, 3, 1024, 0, 1, 1, 1025, 0, 1, 1, 3072, 0, 1, 32767), True)]
+    source = tiff(tmp_path / "map.tif", pixels, own)
+
+    def notes(kinds: list[str]) -> list[str]:
+        found = predict(predictor, [source], tmp_path / "out", PredictRequest(kinds)).notes
+        return [note for note in found if "no EPSG code" in note]
+
+    (note,) = notes(["mask", "gpkg", "geojson"])
+    assert "map.gpkg and map.geojson cannot name it" in note
+    assert notes(["mask"]) == []
+    named = predict(predictor, [tiff(source, pixels, PLACE)], tmp_path / "out", PredictRequest(["gpkg"]))
+    assert not any("EPSG" in note for note in named.notes)
+
+
 def test_an_image_that_lies_nowhere(tmp_path: Path, predictor: Predictor, pixels: np.ndarray) -> None:
     np.save(tmp_path / "a.npy", pixels)
     (image,) = predict(predictor, [tmp_path / "a.npy"], tmp_path / "out", PredictRequest(["gpkg", "geojson"])).images

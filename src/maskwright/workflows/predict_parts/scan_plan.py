@@ -17,6 +17,9 @@ from maskwright.inference.tiled import flips
 from maskwright.ops.tiles import ALIGN, SLACK
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
     from maskwright.core.records import ImageRef
     from maskwright.data.readers.geotiff import Georeference
     from maskwright.ops.rows import RowSource
@@ -67,6 +70,20 @@ def place_of(image: ImageRef) -> Georeference | None:
         return None
     with TiffImage(image, "tiff") as tiff:
         return georeference(tiff.series.keyframe)
+
+
+def place_notes(place: Georeference | None, files: Iterable[Path]) -> Iterator[str]:
+    """Say what a user may not expect of results that lie where their map does."""
+    if place is None or place.transform is None:
+        return
+    if place.is_rotated:
+        yield "its georeference is rotated; the result has the same, so it is not north up"
+    outlines = [file.name for file in files if file.suffix in {".gpkg", ".geojson"}]
+    if outlines and place.epsg is None:
+        yield (
+            f"its reference system has no EPSG code, so {' and '.join(outlines)} cannot name it, and other programs "
+            "may take the coordinates for degrees: set the system there by hand"
+        )
 
 
 class RowPlan(NamedTuple):

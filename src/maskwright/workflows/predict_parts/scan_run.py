@@ -22,11 +22,11 @@ from maskwright.tasks.scan import Scan
 from maskwright.workflows.predict_parts import scan_plan
 from maskwright.workflows.predict_parts.bands import LabelBands, remove
 from maskwright.workflows.predict_parts.results import unusable, usable
-from maskwright.workflows.predict_parts.scan_plan import RowPlan, TilePlan, planned
+from maskwright.workflows.predict_parts.scan_plan import RowPlan, TilePlan, place_notes, planned
 from maskwright.workflows.predict_parts.scans import fill, identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -139,7 +139,7 @@ def predict_scan(
         tiled, plan = _planned(picture, predictor, source, judged=options.judged)
         key = identity(tiled, picture, source, judged=options.judged)
         bands = LabelBands(parts, source.size, key, tiled.panels(source.size))
-        notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level)]
+        notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level, writers)]
         if bands.done:
             notes.append(f"{picture.image}: the prediction goes on at {bands.place()}")
         for number, panel in enumerate(bands.panels):
@@ -182,12 +182,13 @@ def _planned(
         raise unusable(picture, error) from error
 
 
-def _remarks(source: OpenImage, plan: RowPlan | TilePlan | None, level: int | None) -> Iterator[str]:
+def _remarks(
+    source: OpenImage, plan: RowPlan | TilePlan | None, level: int | None, files: Iterable[Path]
+) -> Iterator[str]:
     """Say how an image is predicted, where a user may expect something else."""
     if len(source.levels) > 1:
         listed = ", ".join(f"{number} ({width}x{height})" for number, (height, width) in enumerate(source.levels))
         yield f"level {level or 0} of a pyramid is predicted, of {listed}: name another by its number"
-    if source.place is not None and source.place.is_rotated:
-        yield "its georeference is rotated; the result has the same, so it is not north up"
+    yield from place_notes(source.place, files)
     if plan is not None:
         yield plan.describe()

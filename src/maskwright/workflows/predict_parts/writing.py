@@ -22,7 +22,7 @@ from maskwright.workflows.predict_parts.results import (
     unusable,
     usable,
 )
-from maskwright.workflows.predict_parts.scan_plan import is_scan, place_of
+from maskwright.workflows.predict_parts.scan_plan import is_scan, place_notes, place_of
 from maskwright.workflows.predict_parts.scan_run import ScanOptions, opened, predict_scan
 from maskwright.workflows.predict_parts.videos import VideoJob
 
@@ -217,7 +217,7 @@ class Writing:
         Raises:
             MaskwrightError: they cannot be written.
         """
-        files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
+        files, task, classes, place = self.files(picture), self.predictor.task, self.predictor.classes, None
         for kind, writer in self.kinds.items():
             if writer.write is not None:
                 writer.write(files[kind], image, result, classes)
@@ -225,13 +225,15 @@ class Writing:
                 scale = self.scale or (pixel_size(picture.image, self.level or 0) if picture.given is None else None)
                 writer.measure(files[kind], image, result, classes, scale)
             if writer.locate is not None:
-                writer.locate(files[kind], image, result, classes, _place(picture, image))
+                place = _place(picture, image)
+                writer.locate(files[kind], image, result, classes, place)
         entries = {
             path.name: collector.entry(str(picture.relative), result, str(picture.name))
             for path, collector in self.collectors.items()
         }
         summary = task.describe(result, classes)
-        return Done(Predicted(picture.image.path, files, summary, picture.image.page, risk), entries)
+        notes = tuple(f"{picture.image}: {said}" for said in place_notes(place, files.values()))
+        return Done(Predicted(picture.image.path, files, summary, picture.image.page, risk), entries, notes)
 
     def finish(self, entries: Sequence[Entries]) -> tuple[Path, ...]:
         """Write the files about all images, given the entries of each."""
