@@ -49,8 +49,10 @@ def test_the_folder_is_named_after_what_is_in_it() -> None:
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match="is not the folder of a finished run"):
-        mw.export(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    for place in (tmp_path / "elsewhere", tmp_path / "model.safetensors"):
+        with pytest.raises(MaskwrightError, match=f"^{place} is not the folder of a finished run"):
+            mw.export(place)
 
 
 def test_data_that_moved_are_asked_for(run: Path, tmp_path: Path) -> None:

@@ -108,6 +108,12 @@ def test_what_is_not_there(tmp_path: Path, store: Any, predictor: Predictor, sou
         predict(predictor, [source], tmp_path, PredictRequest())
 
 
+@pytest.mark.parametrize("address", ["s3://", "s3:///"])
+def test_an_address_without_a_bucket(tmp_path: Path, predictor: Predictor, address: str) -> None:
+    with pytest.raises(MaskwrightError, match=r"s3:///? names no bucket: give s3://BUCKET/PREFIX"):
+        predict(predictor, [address], tmp_path / "out", PredictRequest())
+
+
 def test_a_bucket_that_refuses(tmp_path: Path, store: Any, predictor: Predictor, monkeypatch: Any) -> None:
     import s3fs
 

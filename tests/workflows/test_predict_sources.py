@@ -136,8 +136,9 @@ def test_pages_are_channels_where_the_model_takes_as_many(tmp_path: Path) -> Non
 
 def test_reasons_for_sources_without_images(tmp_path: Path) -> None:
     touch(tmp_path, "notes.txt")
-    _, failures, _ = find_images([tmp_path, tmp_path / "gone", str(tmp_path / "*.png")])
-    assert [reason.split(":")[0].removeprefix(str(tmp_path)) for _, reason in failures] == [
+    _, failures, _ = find_images([tmp_path, tmp_path / "gone", str(tmp_path / "*.png"), "camera:front"])
+    assert failures[-1][1] == "camera:front is no camera: cameras have numbers, such as camera:0"
+    assert [reason.split(":")[0].removeprefix(str(tmp_path)) for _, reason in failures[:-1]] == [
         " holds no images (masks and overlays written by maskwright do not count)",
         "/gone does not exist",
         "/*.png matches no image",

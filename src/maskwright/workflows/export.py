@@ -59,6 +59,10 @@ def export(run: Path, request: ExportRequest, on_event: OnEvent | None = None) -
         MaskwrightError: no model, no held-out images, a network that cannot be exported, a missing package, or an
             export that does not agree with the model. Nothing is written then.
     """
+    if not (run / MODEL_FILE).is_file():
+        raise MaskwrightError(
+            f"{run} is not the folder of a finished run, and an export starts from one: name its folder"
+        )
     out = (request.out or run / EXPORTS / request.name).resolve()
     check_out(out)
     evaluation = _held_out(run, request.data)
@@ -91,8 +95,6 @@ def export(run: Path, request: ExportRequest, on_event: OnEvent | None = None) -
 
 def _held_out(run: Path, data: Path | None) -> Evaluation:
     """Open the model and images that it was neither trained nor, where there is a test part, chosen on."""
-    if not run.is_dir() or not (run / MODEL_FILE).is_file():
-        raise MaskwrightError(f"{run} is not the folder of a finished run: an export starts from one")
     root = data or Path(run_folder.read_json(run / run_folder.DATA)["root"])
     if not root.exists():
         raise MaskwrightError(f"the training data {root} is not there any more: give its place with `data`", "data")

@@ -102,9 +102,12 @@ def opened_store(url: str) -> tuple[Any, str]:
     """Return the file system of a store, as fsspec gives it, and the path in it.
 
     Raises:
-        MaskwrightError: the package for such a store is missing.
+        MaskwrightError: the package for such a store is missing, or the address names no bucket.
     """
-    optional(*_PACKAGES[url.partition("://")[0]])
+    scheme, _, place = url.partition("://")
+    optional(*_PACKAGES[scheme])
+    if not place.strip("/"):
+        raise MaskwrightError(f"{url} names no bucket: give {scheme}://BUCKET/PREFIX")
     from fsspec.core import url_to_fs
 
     store, path = url_to_fs(url)

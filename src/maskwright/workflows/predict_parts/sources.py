@@ -203,7 +203,9 @@ def _reason(path: Path) -> str:
         )
     if glob.has_magic(str(path)):
         return f"{path} matches no image: put the pattern in quotes, and check the folder before the first wildcard"
-    return f"{path} does not exist: give image files, folders, globs or lists"
+    if str(path).startswith("camera:"):
+        return f"{path} is no camera: cameras have numbers, such as camera:0"
+    return f"{path} does not exist: give files of images or videos, folders, globs or lists"
 
 
 def _named(found: list[tuple[Path, PurePosixPath]]) -> list[Picture]:
