@@ -189,7 +189,8 @@ class Task(Protocol):
     def ranked(self, raw: Tensor, decoding: Decoding) -> Tensor | None:
         """Return values (K, h, w) from raw maps whose largest is that of the adjusted maps; by default, None for none.
 
-        They spare a label map the activation and `adjust`. The raw maps may be overwritten.
+        They spare a label map the activation and `adjust`. With a temperature in the decoding they are the adjusted
+        maps. The raw maps may be overwritten.
         """
         return None
 

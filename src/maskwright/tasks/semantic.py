@@ -74,14 +74,17 @@ class Semantic(Task):
     def ranked(self, raw: Tensor, decoding: Decoding) -> Tensor | None:
         """Add the class offsets to the raw values; a single class is compared with one half, and has none.
 
-        Who leaves a temperature in the decoding wants probabilities.
+        Who leaves a temperature in the decoding wants probabilities: those of `adjust`, without its powers.
         """
-        offsets = decoding.get("offsets")
-        if len(raw) == 1 or "temperature" in decoding:
+        offsets, temperature = decoding.get("offsets"), decoding.get("temperature")
+        if len(raw) == 1:
             return None
-        if offsets is None:
+        if offsets is not None:
+            raw.add_(torch.tensor(offsets, device=raw.device)[:, None, None])
+        if temperature is None:
             return raw
-        return raw.add_(torch.tensor(offsets, device=raw.device)[:, None, None])
+        assert isinstance(temperature, float | int)
+        return raw.div_(temperature).softmax(0)
 
     def fit(self, seen: Iterator[Seen], images: int, classes: Classes, deadline: float | None) -> Adjustments:
         """Fit class offsets and the temperature on sampled pixels."""

@@ -22,7 +22,7 @@ from maskwright.workflows.predict_parts.results import (
     unusable,
     usable,
 )
-from maskwright.workflows.predict_parts.scan_plan import is_scan, place_notes, place_of
+from maskwright.workflows.predict_parts.scan_plan import held_blocks, is_scan, place_notes, place_of
 from maskwright.workflows.predict_parts.scan_run import ScanOptions, opened, predict_scan
 from maskwright.workflows.predict_parts.videos import VideoJob
 
@@ -272,7 +272,10 @@ class Writing:
 
     def _blocks(self, image: Any) -> Iterator[Block]:
         self.predictor.check(image)
-        yield from self.predictor.blocks(image.source if isinstance(image, SlicedRows) else image)
+        if isinstance(image, SlicedRows):
+            yield from self.predictor.blocks(image.source)
+        else:
+            yield from held_blocks(self.predictor, image)
 
 
 def _whole(picture: Picture, rows: OpenImage) -> NDArray[Any]:
