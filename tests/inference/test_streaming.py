@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -166,6 +167,32 @@ def test_layers_are_fused() -> None:
     names = [layer.activation.call.name for layer in (kinds["expanded"].expansion, kinds["expanded"].convolution)]
     assert names == ["hardtanh", "relu"]
     assert kinds["padded at one side"].expansion is None
+
+
+def test_tall_turns_make_wide_maps_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    expanded = nn.Sequential(nn.Conv2d(3, 64, 1), nn.Conv2d(64, 2, 5, 2, 2))
+    network, image = SameSize(expanded, 2).eval(), picture(160)
+    with torch.no_grad():
+        whole = network(image.clone())
+    found, _ = RowNetwork.of(network, torch.zeros(1, 3, 64, 64))
+    (step, _), heights, convolve = found.steps, [], nn.functional.conv2d
+
+    def seen(x: Tensor, weight: Tensor, *others: Any) -> Tensor:
+        if weight.shape[2] == 1:
+            heights.append(x.shape[2])
+        return convolve(x, weight, *others)
+
+    monkeypatch.setattr(nn.functional, "conv2d", seen)
+    schedule = Schedule(found, 160, 160)
+    stream = Stream(schedule, schedule.turns.start)
+    maps = [part for band in stream.bands() if (part := stream.turn(image[:, :, slice(*band)])[1]) is not None]
+    torch.testing.assert_close(torch.cat(maps, 2), whole, atol=1e-5, rtol=1e-5)
+    # Sixteen rows at a time of the result, which has half as many as the image; its kernel has five, at a stride of 2.
+    assert max(heights) == step.inner_rows == 15 * 2 + 5
+    assert len(heights) >= 5
+    at_once = replace(found, steps=(replace(step, inner_rows=1000), found.steps[1]))
+    more = Schedule(at_once, 640, 320).peak_bytes(100) - Schedule(found, 640, 320).peak_bytes(100)
+    assert more == 4 * 100 * 64 * (159 * 2 + 5 - 35)
 
 
 def test_a_map_that_two_layers_read_is_not_fused() -> None:

@@ -46,12 +46,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 CLASSES = Classes(("background", "leaf", "Käfer"), ((0, 0, 0), (20, 200, 40), (250, 120, 10)))
 KILLED = """
 import os, signal, sys
+from maskwright.inference import streamed
 from maskwright.workflows.predict_parts import bands, scan_plan
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_request import PredictRequest
 import torch
 torch.set_num_threads(1)
 scan_plan.SCAN_PIXELS = 1000
+streamed.TURN_PIXELS = 1 << 18
 put = bands.PanelBands.put
 def dying(self, labels):
     if self.end > 0:
@@ -65,6 +67,7 @@ predict(sys.argv[1], [sys.argv[2]], sys.argv[3], PredictRequest(["mask"]))
 @pytest.fixture(autouse=True)
 def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan_plan, "SCAN_PIXELS", 1000)
+    monkeypatch.setattr(streamed, "TURN_PIXELS", 1 << 18)  # several turns
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +211,18 @@ def test_there_are_as_few_panels_as_the_memory_allows(monkeypatch: pytest.Monkey
         counts.append(len(panels))
     assert counts[0] == 1
     assert counts[0] < counts[1] < counts[2]
+
+
+def test_turns_are_tall_unless_memory_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = RowEngine(Predictor.of(models.create("swiftnet", classes=3), card(window=(64, 96)), "cpu").engine)
+    monkeypatch.setattr(streamed, "TURN_PIXELS", 1 << 19)
+    assert [engine.schedule((40_000, width)).rows for width in (2048, 4096, 12_000)] == [256, 128, 64]
+    tall = engine.schedule((40_000, 12_000)).peak_bytes(12_000)
+    monkeypatch.setattr(streamed, "MAX_PEAK_BYTES", tall - 1)
+    short = engine.schedule((40_000, 12_000))
+    assert short.rows == 32
+    assert short.peak_bytes(12_000) < tall
+    assert len(engine.panels((40_000, 12_000))) == 1
 
 
 @pytest.mark.usefixtures("three_panels")

@@ -42,8 +42,11 @@ if TYPE_CHECKING:
 
     Steps = tuple[Callable[[Tensor], Tensor | None], Callable[[Tensor], Tensor]]
 
-TURN_PIXELS = 1 << 18
-"""Pixels of a turn, unless one row of the coarsest level has more: more take more memory, fewer lose time to calls."""
+TURN_PIXELS = 1 << 19
+"""Pixels of a turn, unless two rows of the coarsest level have more.
+
+More take more memory; fewer lose time to calls and to copies of the rows that two turns share.
+"""
 _SIDES = (96, 128)
 """Least height and width of the image that a network is traced with."""
 MAX_PEAK_BYTES = 224 << 20
@@ -85,10 +88,12 @@ class RowEngine:
             raise NotStreamableError("its result by rows differs")
 
     def schedule(self, size: tuple[int, int]) -> Schedule:
-        """Return the turns for an image of `size` (height, width), each of about `TURN_PIXELS`."""
+        """Return the turns for an image of `size` (height, width), of about `TURN_PIXELS`, or half if memory lacks."""
         height, width = (self._segmenter.backbone.fitted(side) for side in size)
         step = self._segmenter.backbone.fitted(1)
-        return Schedule(self.network, height, max(TURN_PIXELS // width // step, 1) * step)
+        half = max(TURN_PIXELS // 2 // width // step, 1) * step
+        tall, short = (Schedule(self.network, height, rows) for rows in (2 * half, half))
+        return tall if tall.peak_bytes(width) <= MAX_PEAK_BYTES else short
 
     def panels(self, size: tuple[int, int]) -> list[Panel]:
         """Return the fewest panels of columns of an image of `size` (height, width) within `MAX_PEAK_BYTES`.

@@ -10,9 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+import torch
 from torch.nn import functional as F
 
-from maskwright.inference.streaming.layers import Convolution, Layer, Padding, Pointwise
+from maskwright.inference.streaming.layers import Convolution, Layer, Padding, Pointwise, Span
 from maskwright.inference.streaming.tracing import Operation
 
 if TYPE_CHECKING:
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from maskwright.inference.streaming.layers import Span
     from maskwright.inference.streaming.step import Step
 
 _MAX_OVERLAP = 16
-"""Rows of the image that two turns may compute twice in a fused step; a turn has 32 or more (`streamed`)."""
+"""Rows of the image that two pieces may compute twice in a fused step."""
+_PIECE = 32
+"""Rows of the image in a piece: a fused step makes its wide map piece by piece, so that taller turns take no more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +52,13 @@ class PaddedConvolution:
         expansion: makes the map; None if the map is there.
         padding: by zeros.
         convolution: over the padded map.
+        piece: rows of the result that are computed at once, if there is an expansion.
     """
 
     expansion: Convolution | None
     padding: Padding
     convolution: Convolution
+    piece: int
 
     def height(self, rows: int) -> int:
         """Return the height of the result."""
@@ -68,9 +72,24 @@ class PaddedConvolution:
         """Return the end of the window of the row above, before padding."""
         return self.padding.stop(self.convolution.stop(row))
 
+    @property
+    def inner_rows(self) -> int:
+        """The most rows of the map that is made on the way which are there at once."""
+        return 0 if self.expansion is None else self.stop(self.piece) - self.first(0)
+
     def run(self, inputs: list[Tensor], span: Span) -> Tensor:
+        """Compute piece by piece."""
+        if self.expansion is None or span.stop - span.start <= self.piece:
+            return self._piece(inputs[0], span)
+        parts = []
+        for start in range(span.start, span.stop, self.piece):
+            part = Span.of(self, start, min(start + self.piece, span.stop), span.height)
+            parts.append(self._piece(inputs[0][:, :, part.first - span.first : part.last - span.first], part))
+        return torch.cat(parts, 2)
+
+    def _piece(self, x: Tensor, span: Span) -> Tensor:
         """Pad, make the map, put zeros where it was padded, and convolve."""
-        x, sides = inputs[0], (*self.padding.sides[:2], span.above, span.below)
+        sides = (*self.padding.sides[:2], span.above, span.below)
         if any(sides):
             x = F.pad(x, sides)
         whole = span._replace(above=0, below=0)
@@ -142,8 +161,10 @@ def _with_padding(steps: Sequence[Step], result: int, shapes: Mapping[int, Seque
             expansion, source, inner_values = given.layer, given.inputs[0], given.values
             del found[given.number]
         if source != step.inputs[0]:
-            layer = PaddedConvolution(expansion, padding, convolution)
-            found[step.number] = replace(step, inputs=(source,), layer=layer, inner_values=inner_values)
+            piece = max(_PIECE * shapes[step.number][2] // shapes[0][2], 1)
+            layer = PaddedConvolution(expansion, padding, convolution, piece)
+            fused_step = replace(step, inputs=(source,), layer=layer, inner_values=inner_values)
+            found[step.number] = replace(fused_step, inner_rows=layer.inner_rows)
     return list(found.values())
 
 

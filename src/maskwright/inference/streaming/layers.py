@@ -23,7 +23,7 @@ class Span(NamedTuple):
 
     Attributes:
         start, stop: rows of the result.
-        first: the first row of the input that is given.
+        first, last: rows of the input that are given, without the last; none if all that is wanted is padding.
         above, below: rows of the window that are missing, because they lie beyond the map.
         height: rows of the whole input.
     """
@@ -31,9 +31,17 @@ class Span(NamedTuple):
     start: int
     stop: int
     first: int
+    last: int
     above: int
     below: int
     height: int
+
+    @classmethod
+    def of(cls, layer: Layer, start: int, stop: int, height: int) -> Span:
+        """Return what a layer gets for rows of its result from an input of a height."""
+        top, end = layer.first(start), layer.stop(stop)
+        first, last = (min(max(row, 0), height) for row in (top, end))
+        return cls(start, stop, first, last, max(min(end, 0) - top, 0), max(end - max(top, height), 0), height)
 
 
 class Layer(Protocol):

@@ -85,9 +85,9 @@ class Schedule:
         held_now = peak = new[0]
         for step in self.network.steps:
             rows = step.layer.stop(after[step.number]) - step.layer.first(before[step.number])
-            read = sum(values[source] for source in step.inputs) + step.inner_values
+            read = rows * sum(values[source] for source in step.inputs)
             held_now += new[step.number]
-            peak = max(peak, held_now + read * rows)
+            peak = max(peak, held_now + read + step.inner_values * min(rows, step.inner_rows))
             held_now -= sum(new[source] for source in set(step.inputs) if last[source] == step.number)
         return int(4 * width * (kept + peak))
 

@@ -19,6 +19,7 @@ class Step:
         layer: computes it.
         values: of a row of the result, for each column of the image.
         inner_values: the same of the map that a fused step makes on the way.
+        inner_rows: of it that are there at once, at most.
     """
 
     number: int
@@ -26,3 +27,4 @@ class Step:
     layer: Layer
     values: float
     inner_values: float = 0
+    inner_rows: int = 0

@@ -166,10 +166,7 @@ class Stream:
 
     def _computed(self, step: Step, start: int, stop: int) -> Tensor:
         """Return rows of the result of a step."""
-        layer, height = step.layer, self._schedule.heights[step.inputs[0]]
-        first, last = layer.first(start), layer.stop(stop)
-        rows = min(max(first, 0), height), min(max(last, 0), height)  # none if all that is wanted is padding
-        inputs = [self._maps[source].between(*rows) for source in step.inputs]
-        span = Span(start, stop, rows[0], max(min(last, 0) - first, 0), max(last - max(first, height), 0), height)
-        found = layer.run(inputs, span)
+        span = Span.of(step.layer, start, stop, self._schedule.heights[step.inputs[0]])
+        inputs = [self._maps[source].between(span.first, span.last) for source in step.inputs]
+        found = step.layer.run(inputs, span)
         return found.clone() if any(self._maps[source].lends(found) for source in step.inputs) else found
