@@ -124,6 +124,29 @@ def test_temperature_softens_and_keeps_the_labels(make: Make, small_net: nn.Modu
     np.testing.assert_array_equal(soft.result(image).labels, sharp.result(image).labels)
 
 
+@pytest.mark.parametrize("decoding", [{}, {"temperature": 2.0}, {"offsets": [0.5, 0.0, -0.5], "temperature": 2.0}])
+def test_labels_of_one_tile_need_no_probabilities(
+    make: Make, small_net: nn.Module, monkeypatch: pytest.MonkeyPatch, decoding: dict[str, Any]
+) -> None:
+    image = np.ma.masked_array(photo(), np.zeros((150, 170, 3), bool))
+    image[3:5, 7:9] = np.ma.masked
+    predictor = make(small_net, tile=(256, 256), decoding=decoding)
+    maps = predictor.maps(image)
+    gone = np.isnan(maps).any(axis=0)
+    assert gone.sum() == 4
+    monkeypatch.setattr("maskwright.inference.tiled.activated", None)
+    expected = np.where(gone, IGNORE, np.nan_to_num(maps).argmax(axis=0))
+    np.testing.assert_array_equal(predictor.result(image).labels, expected)
+
+
+@pytest.mark.parametrize("settings", [{"tile": (64, 64)}, {"scale": 0.5}, {"flip": True}])
+def test_labels_follow_the_probabilities_where_those_are_averaged_or_resized(
+    make: Make, small_net: nn.Module, settings: dict[str, Any]
+) -> None:
+    predictor = make(small_net, **{"tile": (256, 256), **settings})
+    np.testing.assert_array_equal(predictor.result(photo()).labels, predictor.maps(photo()).argmax(axis=0))
+
+
 def test_flip_averages_with_the_mirror_image(make: Make, small_net: nn.Module) -> None:
     image = photo()
     flipped = make(small_net, flip=True, tile=(256, 256)).maps(image)

@@ -8,7 +8,7 @@ import torch
 from tests.tasks.blocks import blocks
 
 from maskwright.core.classes import IGNORE, Classes
-from maskwright.tasks.label_map import LabelMap, decide
+from maskwright.tasks.label_map import LabelMap, decide, likeliest
 
 
 def test_the_likeliest_class_is_chosen_and_the_first_of_equals() -> None:
@@ -33,6 +33,22 @@ def test_blocks_give_what_the_whole_gives(classes: int) -> None:
     np.testing.assert_array_equal(parts.labels, whole.labels)
     np.testing.assert_array_equal(parts.confidence, whole.confidence)
     assert parts.confidence.dtype == np.float16
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_labels_alone_are_those_that_come_with_a_confidence(classes: int, layout: torch.memory_format) -> None:
+    maps = torch.rand(1, classes, 30, 40, generator=torch.Generator().manual_seed(classes)).contiguous(
+        memory_format=layout
+    )
+    maps[0, :, :3] = 0.25  # equals
+    maps[0, :, 3, :5] = torch.nan
+    maps[0, -1, 3, 5] = torch.nan
+    expected = decide(maps[0])[0]
+    assert (expected[3, :6] == IGNORE).all()
+    assert (expected[:3] == (0 if classes > 1 else IGNORE)).all()
+    np.testing.assert_array_equal(likeliest(maps[0]), expected)
+    np.testing.assert_array_equal(likeliest(maps[0, :, 3:20, 4:30]), expected[3:20, 4:30])
 
 
 def test_confidence_is_kept_only_where_it_is_asked_for() -> None:

@@ -31,7 +31,7 @@ from maskwright.inference.opening import How, Loaded, opened
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streamed import RowEngine, streamed_blocks
-from maskwright.inference.tiled import TileNetwork, tiled_blocks
+from maskwright.inference.tiled import TileNetwork, ranked_block, tiled_blocks
 from maskwright.ops.no_data import with_holes
 from maskwright.postprocess import check_channels, held_by
 from maskwright.tasks import TASKS, task_of
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from maskwright.ops.rows import RowSource, SlicedRows
     from maskwright.postprocess import Postprocessor
     from maskwright.tasks import Block
+    from maskwright.tasks.block import Steps
 
 STRIDES = (4, 8, 16, 32)
 
@@ -238,10 +239,12 @@ class Predictor:
     def result(self, image: NDArray[Any], *, confidence: bool = False) -> Any:
         """Return what the task decodes of an image (H, W) or (H, W, C), at the image's own size."""
         size = image.shape[0], image.shape[1]
-        if not confidence and self.postprocessor is None:  # a temperature takes time, and changes no label
-            plain = self.with_decoding(self.task.uncalibrated(self.card.decoding))
-            return self.task.decode(plain.blocks(image), size, self.classes, plain.card.decoding)
-        return self.task.decode(self.blocks(image), size, self.classes, self.card.decoding, confidence=confidence)
+        if confidence or self.postprocessor is not None:
+            return self.task.decode(self.blocks(image), size, self.classes, self.card.decoding, confidence=confidence)
+        plain = self.with_decoding(self.task.uncalibrated(self.card.decoding))  # a temperature changes no label
+        single = ranked_block(image, self.engine, self.card, plain._steps)
+        blocks = plain.blocks(image) if single is None else [single]
+        return self.task.decode(blocks, size, self.classes, plain.card.decoding)
 
     def maps(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Return all activated maps, float32 (C, H, W); class probabilities add up to 1."""
@@ -273,21 +276,21 @@ class Predictor:
             MaskwrightError: channels or values that the model was not trained for.
         """
         if self.postprocessor is not None:
-            yield from postprocessed_blocks(self._blocks, image, self.card, self.postprocessor, start)
+            seen = lambda pixels: self._found(PreparedImage(pixels, self.card.data), 0)  # noqa: E731
+            yield from postprocessed_blocks(seen, image, self.card, self.postprocessor, start)
             return
         if self.by_rows is None:
             source = PreparedImage(image, self.card.data)
             yield from map(partial(blanked, gone=source.gone), self._found(source, start))
             return
-        card, task = self.card, self.task
-        steps = partial(task.ranked, decoding=card.decoding), partial(task.adjust, decoding=card.decoding)
-        for part, source in self.by_rows.sources(image, card.data, panel):
-            blocks = streamed_blocks(source, part, self.by_rows, card.channels, steps, start)
+        for part, source in self.by_rows.sources(image, self.card.data, panel):
+            blocks = streamed_blocks(source, part, self.by_rows, self.card.channels, self._steps, start)
             yield from map(partial(blanked, gone=source.gone), blocks)
 
-    def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
-        """Yield what the network says, with the card's decoding applied."""
-        return self._found(PreparedImage(image, self.card.data), 0)
+    @property
+    def _steps(self) -> Steps:
+        decoding = self.card.decoding
+        return partial(self.task.ranked, decoding=decoding), partial(self.task.adjust, decoding=decoding)
 
     def _found(self, source: PreparedImage, start: int) -> Iterator[Block]:
         if emits_objects(self.card.channels):

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from maskwright.core.channels import total
+from maskwright.core.channels import emits_objects, total
 from maskwright.core.errors import MaskwrightError
 from maskwright.inference.blend import Blend, Enlarge
-from maskwright.inference.maps import activated, flipped, rescaled
+from maskwright.inference.maps import activated, blanked, flipped, rescaled
+from maskwright.inference.prepared_image import PreparedImage
 from maskwright.models.layers.blocks import resize
-from maskwright.ops.images import resize_image, working_size
+from maskwright.ops.images import resize_image, working_size, working_size_of
 from maskwright.ops.tiles import cover
+from maskwright.tasks.block import Block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +28,9 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import PredictPlan
     from maskwright.inference.engine import Engine
-    from maskwright.inference.prepared_image import PreparedImage
     from maskwright.models.bundle import Card
     from maskwright.ops.tiles import TileAxis
-    from maskwright.tasks import Block
+    from maskwright.tasks.block import Steps
 
 
 class TileNetwork:
@@ -47,7 +48,7 @@ class TileNetwork:
 
     def maps(self, tiles: NDArray[np.uint8]) -> Tensor:
         """Return activated maps (N, C, h, w) of prepared tiles uint8 (N, h, w, channels), averaged over the flip."""
-        maps = activated(self._forward(tiles), self.groups)
+        maps = activated(self.raw(tiles), self.groups)
         if self.flips:
             maps = maps.add_(self._of_flipped(tiles)).div_(2)
         return maps
@@ -57,10 +58,10 @@ class TileNetwork:
         size = tiles.shape[1], tiles.shape[2]
         seen = working_size(*size, self.how.flip_scale)
         mirrored = np.stack([resize_image(np.ascontiguousarray(tile[:, ::-1]), seen) for tile in tiles])
-        maps = flipped(activated(self._forward(mirrored), self.groups), self.groups)
+        maps = flipped(activated(self.raw(mirrored), self.groups), self.groups)
         return torch.stack([rescaled(tile, self.groups, seen, size) for tile in resize(maps, size)])
 
-    def _forward(self, tiles: NDArray[np.uint8]) -> Tensor:
+    def raw(self, tiles: NDArray[np.uint8]) -> Tensor:
         """Run the engine, and check that it gives every channel at the size of the tiles."""
         maps = self.engine.forward(tiles)
         wanted = (len(tiles), total(self.groups), *tiles.shape[1:3])
@@ -75,6 +76,31 @@ class TileNetwork:
 def flips(how: PredictPlan, size: tuple[int, int]) -> bool:
     """Tell whether the prediction of an image of `size` (height, width) is averaged with that of the flipped one."""
     return how.flip and math.prod(size) <= how.flip_pixels
+
+
+def ranked_block(image: NDArray[Any], engine: Engine, card: Card, steps: Steps) -> Block | None:
+    """Return an image that is one tile as a block, of raw values where the task can do with those, or None.
+
+    Nothing is averaged or resized there, so the largest raw value is at the class of the largest probability. None is
+    for other images, and for a network that emits objects.
+
+    Args:
+        image: (H, W) or (H, W, C).
+        engine: of the network.
+        card: of the network.
+        steps: see `streamed_blocks`.
+    """
+    size, how = (image.shape[0], image.shape[1]), card.predict
+    sides = zip(size, how.tile_size, strict=True)
+    whole = working_size_of(size, card.data) == size and not flips(how, size)
+    single = all(len(cover(side, length, how.overlap)) == 1 for side, length in sides)
+    if emits_objects(card.channels) or not (whole and single):
+        return None
+    (rank, adjust), source = steps, PreparedImage(image, card.data)
+    raw = TileNetwork(engine, card, size).raw(source.rows(0, size[0])[None])
+    ranked = rank(raw[0])
+    maps = adjust(activated(raw, card.channels)[0]) if ranked is None else ranked
+    return blanked(Block(slice(0, size[0]), slice(0, size[1]), maps), source.gone)
 
 
 def tiled_blocks(source: PreparedImage, network: TileNetwork, start: int = 0) -> Iterator[Block]:
