@@ -16,8 +16,10 @@ from tests.serve.conftest import CLASSES, picture, png, save_model, serving
 
 from maskwright.core.channels import total
 from maskwright.inference import Predictor
+from maskwright.serve import results
 from maskwright.serve.client import Client
 from maskwright.tasks.label_files import write_mask
+from maskwright.tasks.label_map import LabelMap
 
 pytest.importorskip("fastapi")
 
@@ -213,3 +215,19 @@ def test_models_are_described(all_tasks: tuple[Running, dict[str, Predictor]]) -
     assert panoptic["version"] == predictors["panoptic"].card.maskwright
     assert said["outputs"]["bundle"] == "multipart/form-data"
     assert said["limits"]["timeout"] == 30.0
+
+
+def test_confidence_in_bytes_is_that_of_each_float16() -> None:
+    shares = np.linspace(0, 1, 2000).astype(np.float16).reshape(40, 50)
+    shares[0, :3] = np.nan, 0.0, 1.0
+    expected = np.rint(np.nan_to_num(shares.astype(np.float64)) * 255)
+    found = results.confidence(LabelMap(np.zeros(shares.shape, np.uint8), shares), CLASSES)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+@pytest.mark.parametrize(("dtype", "shape"), [(np.uint8, (7, 9)), (np.uint16, (7, 9)), (np.uint8, (7, 9, 3))])
+def test_pictures_keep_their_values(dtype: type, shape: tuple[int, ...], smooth: bool) -> None:
+    values = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    decoded = cv2.imdecode(np.frombuffer(results.png(values, smooth=smooth), np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(decoded if decoded.ndim == 2 else decoded[..., ::-1], values)

@@ -131,7 +131,7 @@ def _overlay(found: Found) -> bytes:
 
 
 def _confidence(found: Found) -> bytes:
-    return results.png(results.confidence(found.result, found.classes))
+    return results.png(results.confidence(found.result, found.classes), smooth=True)
 
 
 def _bundle(found: Found) -> bytes:
