@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 from tests.serve.conftest import CLASSES, Running, picture, png
-from tests.serve.page.conftest import SIZE, Looked
+from tests.serve.page.conftest import COUNT, SIZE, Looked
 
 from maskwright.core.instances import Instance, Instances
 from maskwright.serve.answers import OUTPUTS, Found
+from maskwright.tasks.label_map import LabelMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +32,7 @@ OBJECTS = Instances(
 
 def bundle(result: Any, name: str = "cells", task: str = "instance") -> tuple[bytes, str]:
     """Return a bundle as the service sends it, and its media type."""
-    height, width = result.size
+    height, width = result.labels.shape if isinstance(result, LabelMap) else result.size
     times = {"queue": 0.0, "decode": 1.0, "predict": 20.0}
     about = {"model": name, "sha256": "", "task": task, "width": width, "height": height, "milliseconds": times}
     body = OUTPUTS["bundle"].make(Found(IMAGE, result, CLASSES, about, lambda: IMAGE))
@@ -197,3 +199,45 @@ def test_two_fingers_zoom(opener: Callable[..., Looked], service: Running) -> No
     touch("touchEnd")
     assert not looked.page.locator("#held").is_visible()
     assert looked.errors == []
+
+
+def test_a_result_that_is_dropped_while_it_is_decoded_leaves_nothing_waiting(looked: Looked) -> None:
+    size = (3000, 4000)
+    noise = np.random.default_rng(0).random(size, np.float32).astype(np.float16)
+    body, media = bundle(LabelMap(np.zeros(size, np.uint8), noise), "leaves", "semantic")
+    looked.page.route("**/v1/predict*", lambda route: route.fulfill(body=body, content_type=media))
+    file = {"name": "a.png", "mimeType": "image/png", "buffer": png(IMAGE)}
+    looked.page.set_input_files("#file", file)
+    looked.until(f"{COUNT} >= 1")
+    looked.page.unroute("**/v1/predict*")
+    looked.open(png(IMAGE), "b.png")
+    assert looked.page.locator("#working").inner_text() == ""
+
+
+def test_the_image_keeps_its_place_while_it_is_segmented_and_the_level_that_is_seen_is_drawn_first(
+    looked: Looked,
+) -> None:
+    looked.page.evaluate(
+        """() => {
+            window.levels = [];
+            const send = Worker.prototype.postMessage;
+            Worker.prototype.postMessage = function (message, ...more) {
+                if (message.name === "paint") window.levels.push(message.args.level);
+                return send.call(this, message, ...more);
+            };
+        }"""
+    )
+    size = (3000, 4000)
+    body, media = bundle(LabelMap(np.zeros(size, np.uint8), np.ones(size, np.float16)), "leaves", "semantic")
+    held: list[Any] = []
+    looked.page.route("**/v1/predict*", lambda route: held.append(route))  # noqa: PLW0108
+    box = looked.page.locator("#viewer").bounding_box()
+    content = cv2.imencode(".png", np.zeros((*size, 3), np.uint8))[1].tobytes()
+    looked.page.set_input_files("#file", {"name": "a.png", "mimeType": "image/png", "buffer": content})
+    looked.until("document.querySelector('#facts').textContent.startsWith('4')")
+    looked.settle()
+    assert looked.page.locator("#working").is_visible()
+    assert looked.page.locator("#viewer").bounding_box() == box
+    held[0].fulfill(body=body, content_type=media)
+    looked.until(f"{COUNT} >= 1")
+    assert looked.page.evaluate("window.levels[0]") == int(np.log2(100 / scale(looked)) + 0.05) > 0

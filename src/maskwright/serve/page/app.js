@@ -151,27 +151,29 @@ export class App {
     this.drop(side);
     this.busy(1);
     const started = performance.now();
+    const caller = new Caller(); // its worker starts while the service works
     try {
       const picture = !SHOWN_BY_BROWSERS.has(source.blob.type);
       const result = await predict(source.blob, model, picture, signal);
-      if (!signal.aborted && this.chosen[side] === model.name) await this.take(side, result, started, signal);
+      if (!signal.aborted && this.chosen[side] === model.name) await this.take(side, result, caller, started, signal);
     } catch (error) {
       if (!signal.aborted) await this.failed(error, () => this.predict(side));
     }
+    if (this.stage.shown[side]?.mask.caller !== caller) caller.close();
     this.busy(-1);
   }
 
   /**
    * @param {number} side
    * @param {Result} result
+   * @param {Caller} caller that the mask is drawn by
    * @param {number} started
    * @param {AbortSignal} signal
    */
-  async take(side, result, started, signal) {
-    const caller = new Caller();
+  async take(side, result, caller, started, signal) {
     const { mask, ids, classes, confidence } = result;
     const pixels = { ...(await caller.call("open", { mask, ids, classes })), confidence: null };
-    if (signal.aborted) return caller.close();
+    if (signal.aborted) return;
     if (!this.stage.image && result.picture) await this.usePicture(result);
     for (const { name, background: nothing } of result.classes) {
       if (nothing && !this.known.has(name)) this.hidden.add(name);
@@ -190,6 +192,7 @@ export class App {
       this.byObject = true;
       choose("colour", "object");
     }
+    this.stage.draw(); // says which level is wanted first
     this.repaint();
     this.changed();
     differ(this);

@@ -53,6 +53,7 @@ export async function differ(app) {
   }
   app.stage.differences?.close();
   app.stage.differences = new DrawnLayers(caller, a.result, () => app.stage.request());
+  app.stage.draw(); // says which level is wanted first
   app.stage.differences.draw("hatch", HATCH);
   showDifferences(a.result, b.result, pairs);
   get("differing", HTMLElement).hidden = false;

@@ -39,8 +39,11 @@ export class Caller {
     return new Promise((resolve, reject) => this.waiting.set(call, { resolve, reject }));
   }
 
+  /** Stop; what is waited for does not come. */
   close() {
     this.worker.terminate();
+    for (const { reject } of this.waiting.values()) reject(new DOMException("the worker was stopped", "AbortError"));
+    this.waiting.clear();
   }
 }
 
@@ -89,7 +92,7 @@ export class DrawnLayers {
     /** @type {Map<number, { bitmap: ImageBitmap, version: number }>} */
     this.drawn = new Map();
     this.version = 0;
-    this.wanted = 0;
+    this.wanted = this.count - 1; // the quickest, until a frame says which
     this.busy = false;
     this.closed = false;
     /** @type {{ name: string, args: object } | null} */
@@ -158,6 +161,7 @@ export class DrawnLayers {
       if (this.closed) this.clear();
       this.changed();
     } catch (error) {
+      if (this.closed) return;
       this.order = null;
       this.changed(/** @type {Error} */ (error));
     }

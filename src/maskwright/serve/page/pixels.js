@@ -23,10 +23,14 @@ export function half({ width, height, labels, ids }, rank) {
     for (let x = 0; x < w; x++, to++) {
       const first = top + 2 * x;
       const right = 2 * x + 1 < width ? 1 : 0;
+      const label = labels[first];
       let best = first;
-      if (rank[labels[first + right]] > rank[labels[best]]) best = first + right;
-      if (rank[labels[first + below]] > rank[labels[best]]) best = first + below;
-      if (rank[labels[first + below + right]] > rank[labels[best]]) best = first + below + right;
+      // Most blocks lie within one class, and need no ranks.
+      if (labels[first + right] !== label || labels[first + below] !== label || labels[first + below + right] !== label) {
+        if (rank[labels[first + right]] > rank[label]) best = first + right;
+        if (rank[labels[first + below]] > rank[labels[best]]) best = first + below;
+        if (rank[labels[first + below + right]] > rank[labels[best]]) best = first + below + right;
+      }
       next.labels[to] = labels[best];
       if (next.ids && ids) next.ids[to] = ids[best];
     }

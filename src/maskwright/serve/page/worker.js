@@ -63,8 +63,8 @@ function resized(bitmap) {
  */
 async function open({ mask, ids, classes }) {
   const { width, height, values } = await decodePlane(mask);
-  const labels = Uint8Array.from(values);
-  const objects = ids && Uint32Array.from((await decodePlane(ids)).values);
+  const labels = /** @type {Uint8Array<ArrayBuffer>} */ (values);
+  const objects = ids && /** @type {Uint32Array<ArrayBuffer>} */ ((await decodePlane(ids)).values);
   keep({ width, height, labels, ids: objects }, rankOf(classes));
   const value = { labels: labels.slice(), ids: objects?.slice() ?? null };
   return { value, transfer: value.ids ? [value.labels.buffer, value.ids.buffer] : [value.labels.buffer] };
