@@ -53,6 +53,16 @@ def test_stored_scores_are_compared_in_pairs(home: Path, tmp_path: Path) -> None
     assert result.comparison.notes == ()
 
 
+def test_scores_of_a_part_of_the_images_are_mentioned(home: Path, tmp_path: Path) -> None:
+    runs = [shutil.copytree(home / name, tmp_path / name) for name in ("first", "sec_ond")]
+    for run in runs:
+        split = json.loads((run / "split.json").read_text())
+        more = {**split, "images/test/one_more.png": {"split": "test", "group": None, "classes": [0]}}
+        (run / "split.json").write_text(json.dumps(more))
+    notes = mw.compare(runs, out=tmp_path / "out").comparison.notes
+    assert notes == ("the scores are of 6 of 7 test images: compare the runs on the data set itself to score all",)
+
+
 def test_the_page_and_the_tables_hold_the_numbers(home: Path, tmp_path: Path) -> None:
     runs = [str(home / name) for name in ("first", "sec_ond")]
     out = tmp_path / "out"

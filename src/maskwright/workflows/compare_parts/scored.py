@@ -63,7 +63,12 @@ def stored(runs: Sequence[Path]) -> Scored:
                 f"{run} was trained by an earlier version, which did not store what a comparison needs: score the runs "
                 "again with `data`"
             )
-    return Scored(split, tuple(scores), () if split == "test" else (CHOSEN_BY,))
+    notes = () if split == "test" else (CHOSEN_BY,)
+    held = sum(entry["split"] == split for entry in run_folder.read_json(runs[0] / run_folder.SPLIT).values())
+    if scores[0].images < held:
+        some = f"the scores are of {scores[0].images} of {held} {split} images"
+        notes = (f"{some}: compare the runs on the data set itself to score all", *notes)
+    return Scored(split, tuple(scores), notes)
 
 
 def _metrics(run: Path) -> tuple[dict[str, Any], Scores]:
