@@ -276,8 +276,13 @@ class Predictor:
             MaskwrightError: channels or values that the model was not trained for.
         """
         if self.postprocessor is not None:
-            seen = lambda pixels: self._found(PreparedImage(pixels, self.card.data), 0)  # noqa: E731
-            yield from postprocessed_blocks(seen, image, self.card, self.postprocessor, start)
+            yield from postprocessed_blocks(
+                lambda piece: self._found(PreparedImage(piece, self.card.data), 0),
+                image,
+                self.card,
+                self.postprocessor,
+                start,
+            )
             return
         if self.by_rows is None:
             source = PreparedImage(image, self.card.data)
