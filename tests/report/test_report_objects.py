@@ -70,8 +70,8 @@ def test_the_page_draws_precision_over_recall() -> None:
     assert "IoU 0.75: mask AP 15.0%" in page.text
     lines = [line for line in page.all("polyline") if line["class"] in {"line strong", "line other"}]
     assert [(line["class"], line["points"]) for line in lines] == [
-        ("line strong", "46,12 121.5,55 197,98"),
-        ("line other", "46,98 121.5,141"),
+        ("line strong", "46,26 121.5,65.5 197,105"),
+        ("line other", "46,105 121.5,144.5"),
     ]
 
 

@@ -174,5 +174,5 @@ def test_what_is_no_image_is_refused(run: Path, tmp_path: Path) -> None:
         maskwright.predict(run, [Image.new("RGB", (4, 4))], out=tmp_path)
     result = maskwright.predict(run, [np.zeros((2, 3, 4, 5)), photograph()], out=tmp_path, device="cpu")
     ((_, reason),) = [(failure.path, failure.reason) for failure in result.failures]
-    assert reason.startswith("array-1: an image is an array (H, W) or (H, W, C)")
+    assert reason.startswith("array-1: the image has the shape (2, 3, 4, 5), but an image is an array")
     assert len(result.images) == 1

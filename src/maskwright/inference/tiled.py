@@ -97,7 +97,7 @@ def ranked_block(image: NDArray[Any], engine: Engine, card: Card, steps: Steps) 
     if emits_objects(card.channels) or not (whole and single):
         return None
     (rank, adjust), source = steps, PreparedImage(image, card.data)
-    raw = TileNetwork(engine, card, size).raw(source.rows(0, size[0])[None])
+    raw = TileNetwork(engine, card, size).raw(np.stack([source.rows(0, size[0])]))  # the image may be read-only
     ranked = rank(raw[0])
     maps = adjust(activated(raw, card.channels)[0]) if ranked is None else ranked
     return blanked(Block(slice(0, size[0]), slice(0, size[1]), maps), source.gone)
