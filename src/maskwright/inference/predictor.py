@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from maskwright.ops.rows import RowSource, SlicedRows
     from maskwright.postprocess import Postprocessor
     from maskwright.tasks import Block
-    from maskwright.tasks.block import Steps
 
 STRIDES = (4, 8, 16, 32)
 
@@ -242,7 +241,7 @@ class Predictor:
         if confidence or self.postprocessor is not None:
             return self.task.decode(self.blocks(image), size, self.classes, self.card.decoding, confidence=confidence)
         plain = self.with_decoding(self.task.uncalibrated(self.card.decoding))  # a temperature changes no label
-        single = ranked_block(image, self.engine, self.card, plain._steps)
+        single = ranked_block(image, self.engine, plain.card, self.task)
         blocks = plain.blocks(image) if single is None else [single]
         return self.task.decode(blocks, size, self.classes, plain.card.decoding)
 
@@ -276,26 +275,20 @@ class Predictor:
             MaskwrightError: channels or values that the model was not trained for.
         """
         if self.postprocessor is not None:
-            yield from postprocessed_blocks(
-                lambda piece: self._found(PreparedImage(piece, self.card.data), 0),
-                image,
-                self.card,
-                self.postprocessor,
-                start,
-            )
+            yield from postprocessed_blocks(self._blocks, image, self.card, self.postprocessor, start)
             return
         if self.by_rows is None:
             source = PreparedImage(image, self.card.data)
             yield from map(partial(blanked, gone=source.gone), self._found(source, start))
             return
-        for part, source in self.by_rows.sources(image, self.card.data, panel):
-            blocks = streamed_blocks(source, part, self.by_rows, self.card.channels, self._steps, start)
+        card, task = self.card, self.task
+        steps = partial(task.ranked, decoding=card.decoding), partial(task.adjust, decoding=card.decoding)
+        for part, source in self.by_rows.sources(image, card.data, panel):
+            blocks = streamed_blocks(source, part, self.by_rows, card.channels, steps, start)
             yield from map(partial(blanked, gone=source.gone), blocks)
 
-    @property
-    def _steps(self) -> Steps:
-        decoding = self.card.decoding
-        return partial(self.task.ranked, decoding=decoding), partial(self.task.adjust, decoding=decoding)
+    def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
+        return self._found(PreparedImage(image, self.card.data), 0)
 
     def _found(self, source: PreparedImage, start: int) -> Iterator[Block]:
         if emits_objects(self.card.channels):

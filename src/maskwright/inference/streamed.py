@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from maskwright.inference.streaming.panels import Panel
     from maskwright.ops.rows import RowSource
     from maskwright.tasks import Block
-    from maskwright.tasks.block import Steps
+
+    Steps = tuple[Callable[[Tensor], Tensor | None], Callable[[Tensor], Tensor]]
 
 TURN_PIXELS = 1 << 19
 """Pixels of a turn, unless two rows of the coarsest level have more.

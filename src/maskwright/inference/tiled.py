@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from maskwright.inference.engine import Engine
     from maskwright.models.bundle import Card
     from maskwright.ops.tiles import TileAxis
-    from maskwright.tasks.block import Steps
+    from maskwright.tasks.base import Task
 
 
 class TileNetwork:
@@ -78,7 +78,7 @@ def flips(how: PredictPlan, size: tuple[int, int]) -> bool:
     return how.flip and math.prod(size) <= how.flip_pixels
 
 
-def ranked_block(image: NDArray[Any], engine: Engine, card: Card, steps: Steps) -> Block | None:
+def ranked_block(image: NDArray[Any], engine: Engine, card: Card, task: Task) -> Block | None:
     """Return an image that is one tile as a block, of raw values where the task can do with those, or None.
 
     Nothing is averaged or resized there, so the largest raw value is at the class of the largest probability. None is
@@ -88,7 +88,7 @@ def ranked_block(image: NDArray[Any], engine: Engine, card: Card, steps: Steps) 
         image: (H, W) or (H, W, C).
         engine: of the network.
         card: of the network.
-        steps: see `streamed_blocks`.
+        task: of the network.
     """
     size, how = (image.shape[0], image.shape[1]), card.predict
     sides = zip(size, how.tile_size, strict=True)
@@ -96,10 +96,10 @@ def ranked_block(image: NDArray[Any], engine: Engine, card: Card, steps: Steps) 
     single = all(len(cover(side, length, how.overlap)) == 1 for side, length in sides)
     if emits_objects(card.channels) or not (whole and single):
         return None
-    (rank, adjust), source = steps, PreparedImage(image, card.data)
+    source = PreparedImage(image, card.data)
     raw = TileNetwork(engine, card, size).raw(np.stack([source.rows(0, size[0])]))  # the image may be read-only
-    ranked = rank(raw[0])
-    maps = adjust(activated(raw, card.channels)[0]) if ranked is None else ranked
+    ranked = task.ranked(raw[0], card.decoding)
+    maps = task.adjust(activated(raw, card.channels)[0], card.decoding) if ranked is None else ranked
     return blanked(Block(slice(0, size[0]), slice(0, size[1]), maps), source.gone)
 
 

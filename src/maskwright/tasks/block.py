@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
     from maskwright.core.instances import Instances
-
-    Steps = tuple[Callable[[Tensor], Tensor | None], Callable[[Tensor], Tensor]]
-    """`Task.ranked` and `Task.adjust`, with the decoding of a model."""
 
 
 @dataclass(frozen=True)
