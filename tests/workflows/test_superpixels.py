@@ -28,8 +28,9 @@ from maskwright.core.read_options import ReadOptions
 from maskwright.data.formats import read_dataset
 from maskwright.data.labels import read_label
 from maskwright.data.readers import read_image
+from maskwright.data.region_results import write_map
 from maskwright.data.results import written_by_us
-from maskwright.workflows.superpixels import SuperpixelRequest, superpixels, write_map
+from maskwright.workflows.superpixels import SuperpixelRequest, superpixels
 
 PAGE = (Path(__file__).parents[2] / "docs/superpixels.md").read_text(encoding="utf-8")
 
@@ -216,7 +217,7 @@ def test_a_mask_that_cannot_be_read_leaves_its_image_out(images: Path, scribbles
 
 def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
     labels = np.arange(70_000, dtype=np.int32).reshape(70, 1000)
-    write_map(tmp_path / "map.tif", labels, labels)
+    write_map(tmp_path / "map.tif", labels)
     assert tifffile.imread(tmp_path / "map.tif").dtype == np.uint32
     assert (tifffile.imread(tmp_path / "map.tif") == labels).all()
 

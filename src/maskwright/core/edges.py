@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+REACH = 0.0075
+"""Distance within which two lines are the same edge, as a share of the image diagonal, as in the Berkeley benchmark."""
+
+
 @dataclass(frozen=True, eq=False)
 class Edges:
     """The edge pixels of one image.

@@ -41,6 +41,13 @@ def is_remote(place: object) -> TypeGuard[str]:
     return isinstance(place, str) and place.startswith("s3://")
 
 
+def address(path: Path) -> str | None:
+    """Return the address that a path was made from, which merged its slashes; None if it was none: `gs://bucket/a`."""
+    if not _SCHEME.fullmatch(path.parts[0] if len(path.parts) > 1 else ""):
+        return None
+    return str(path).replace(":/", "://", 1)
+
+
 def existing(root: Path, key: str | None = None) -> Path:
     """Return the path of data, which is there; `key` is the setting that holds it.
 
@@ -75,8 +82,8 @@ def check_folder(out: Path) -> None:
     Raises:
         MaskwrightError: it is a file, lies below one, or is the address of an object store.
     """
-    if _SCHEME.fullmatch(out.parts[0] if len(out.parts) > 1 else ""):
-        url = str(out).replace(":/", "://", 1)
+    url = address(out)
+    if url is not None:
         rule = "only predict writes to an object store, which it takes as text, s3://BUCKET/PREFIX"
         raise MaskwrightError(f"`out` {url} is no folder: {rule}. Name a folder")
     if out.exists() and not out.is_dir():

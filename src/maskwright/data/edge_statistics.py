@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from maskwright.core.edges import REACH
 from maskwright.core.fingerprint import EdgeStats
 from maskwright.data.statistics import spread
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-NEAR = 0.0075
-"""Distance within which two people drew the same edge, as a share of the image diagonal: as the Berkeley benchmark."""
-
 
 class DrawnStats(NamedTuple):
     """The drawn edges of one image.
@@ -26,8 +24,8 @@ class DrawnStats(NamedTuple):
     Attributes:
         people: who drew them.
         share: of the pixels that a person marked, the mean over people.
-        agreement: share of a person's edge pixels near those of another, the mean over pairs of people; None where
-            nothing can be compared.
+        agreement: share of a person's edge pixels within `REACH` of another's, the mean over pairs of people; None
+            where nothing can be compared.
         soft: whether the one map is what half of the people marked, of a picture of shares.
     """
 
@@ -40,7 +38,7 @@ class DrawnStats(NamedTuple):
 def measured(maps: Sequence[NDArray[np.bool_]], *, soft: bool = False) -> DrawnStats:
     """Measure maps (H, W), one a person, or a single one of a picture of shares."""
     size = maps[0].shape
-    reach = int(NEAR * hypot(*size))
+    reach = int(REACH * hypot(*size))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     around = [cv2.dilate(drawn.astype(np.uint8), disc) > 0 for drawn in maps]
     found = [

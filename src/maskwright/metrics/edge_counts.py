@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from maskwright.core.edges import REACH
 from maskwright.core.errors import MaskwrightError
 from maskwright.ops.edge_matching import Matcher
 from maskwright.ops.edges import thin
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 THRESHOLDS = 99
 """Number of thresholds, as in the benchmark."""
-REACH = 0.0075
-"""Largest distance of a match as a share of the image diagonal, as in the benchmark."""
 PARTS = 8
 """Runs of neighbouring thresholds that are counted apart. It does not depend on the machine, so no result does."""
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from maskwright.core.classes import IGNORE
+from maskwright.core.edges import REACH
 from maskwright.core.text import percent
-from maskwright.metrics.edge_counts import REACH
 from maskwright.ops import draw
 from maskwright.ops.edge_matching import matched
 from maskwright.tasks.base import Legend, Painted, Panel

@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import tifffile
-from PIL import Image
 
 from maskwright.classic.drawn_regions import filled, snapped
 from maskwright.classic.region_features import as_csv, region_features
 from maskwright.classic.regions import merged
 from maskwright.classic.superpixels import superpixels as divided
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.files import replacing, write_text
+from maskwright.core.files import write_text
 from maskwright.core.keywords import request_of
 from maskwright.core.text import agree, plural
-from maskwright.data.results import MARK, overlay_step, write_jpeg, write_png
-from maskwright.ops.draw import outlined
+from maskwright.data import region_results
 from maskwright.workflows.predict_parts.drawings import Drawing, read_drawing, with_drawings
 from maskwright.workflows.predict_parts.each_image import Job, Kind, chosen, for_each_image, found_images
 
@@ -203,41 +200,21 @@ def _summary(found: Divided) -> dict[str, int | float]:
     return {"superpixels": int(found.regions.max()) + 1, **found.counts}
 
 
-def write_map(path: Path, _image: NDArray[Any], labels: NDArray[np.int32]) -> None:
-    """Write labels (H, W) as TIFF: uint16, or uint32 for more than 65,536 superpixels."""
-    numbers = labels.astype(np.uint16 if labels.max() <= np.iinfo(np.uint16).max else np.uint32)
-    with replacing(path) as temporary:
-        tifffile.imwrite(temporary, numbers, description=MARK, metadata=None, compression="zlib", predictor=True)
-
-
-def write_overlay(path: Path, image: NDArray[Any], labels: NDArray[np.int32]) -> None:
-    """Write an image with the outlines of its superpixels as JPEG, at most 8192 pixels a side."""
-    step = overlay_step(labels.shape)
-    write_jpeg(path, outlined(image[::step, ::step], labels[::step, ::step]))
-
-
-def write_features(path: Path, image: NDArray[Any], labels: NDArray[np.int32]) -> None:
-    """Write the features of each superpixel as CSV, one row each."""
-    write_text(path, as_csv(region_features(labels, image)))
-
-
-def write_labels(path: Path, drawing: Drawing) -> None:
-    """Write labels as PNG of 8 or 16 bits, in the colours of the file that they come from."""
-    picture = Image.fromarray(drawing.labels)
-    if drawing.palette is not None:
-        picture.putpalette(drawing.palette.tobytes())
-    write_png(path, picture)
+def _features(path: Path, image: NDArray[Any], found: Divided) -> None:
+    write_text(path, as_csv(region_features(found.regions, image)))
 
 
 def _labels(path: Path, _image: NDArray[Any], found: Divided) -> None:
     assert found.labels is not None
-    write_labels(path, found.labels)
+    region_results.write_labels(path, found.labels.labels, found.labels.palette)
 
 
 KINDS: dict[str, Kind[Divided]] = {
-    "map": Kind("maps", ".tif", lambda path, image, found: write_map(path, image, found.regions)),
-    "overlay": Kind("overlays", ".jpg", lambda path, image, found: write_overlay(path, image, found.regions)),
-    "features": Kind("features", ".csv", lambda path, image, found: write_features(path, image, found.regions)),
+    "map": Kind("maps", ".tif", lambda path, _, found: region_results.write_map(path, found.regions)),
+    "overlay": Kind(
+        "overlays", ".jpg", lambda path, image, found: region_results.write_overlay(path, image, found.regions)
+    ),
+    "features": Kind("features", ".csv", _features),
     "labels": Kind("labels", ".png", _labels),
 }
 """Name of each kind of file -> how it is written."""

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.paths import address
 from maskwright.core.records import ImageRef
 from maskwright.core.text import plural
 from maskwright.data.formats import images_of
@@ -201,6 +202,10 @@ def _reason(path: Path) -> str:
             f"{path} holds no images (masks and overlays written by maskwright do not count): "
             f"the suffixes known are {', '.join(sorted({*IMAGE_SUFFIXES, SUFFIX}))}"
         )
+    url = address(path)
+    if url is not None:
+        rule = "only predict reads addresses, and only those of S3, s3://BUCKET/PREFIX"
+        return f"{url} is an address: {rule}. Download it, and give the file or folder"
     if glob.has_magic(str(path)):
         return f"{path} matches no image: put the pattern in quotes, and check the folder before the first wildcard"
     if str(path).startswith("camera:"):
