@@ -80,6 +80,13 @@ def test_every_answer_has_the_headers_that_protect_browsers(
     assert answer.headers["Cache-Control"] in {"no-store", "no-cache"}
 
 
+@pytest.mark.parametrize("path", ["/", "/healthz", "/v1/model", "/nothing"])
+def test_head_is_answered_like_get_without_the_body(served: Running, path: str) -> None:
+    whole, head = served.ask("GET", path), served.ask("HEAD", path)
+    assert (head.status, head.headers["Content-Type"]) == (whole.status, whole.headers["Content-Type"])
+    assert (head.body, head.headers["Content-Length"]) == (b"", str(len(whole.body)))
+
+
 def test_files_of_the_page_have_types_and_tags(served: Running) -> None:
     kinds = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
     files = [file for file in FOLDER.rglob("*") if file.suffix in kinds]
