@@ -221,7 +221,7 @@ def test_predict_goes_on_and_says_so(stand_in, capsys: pytest.CaptureFixture[str
     stand_in("maskwright.workflows.predict", predict=record(calls, outcome), opened=record(asked, ("model", ())))
     assert run(["predict", "runs/one", "a.png", "b.png", "--save", "mask, overlay", "--out", "p", "--fast"]) == 2
     out, err = capsys.readouterr()
-    assert out == "1 image predicted, results in p; 1 image left out\n"
+    assert out == "1 image predicted, results in p; 1 left out\n"
     assert "left out: b.png cannot be read: it is cut" in err
     assert "note: d is a data set\n" in err
     args, _ = calls[0]

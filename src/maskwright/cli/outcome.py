@@ -45,7 +45,7 @@ def show_outcome(
     for video in result.videos:
         terminal.show(_described(video))
     _show_risks(terminal, result)
-    left_out = f"; {plural(len(failures), 'image')} left out" if failures and not result.videos else ""
+    left_out = f"; {len(failures)} left out" if failures else ""
     counts = [plural(len(images), "image")] if images or not result.videos else []
     counts += [plural(len(result.videos), "video")] if result.videos else []
     terminal.show(f"{' and '.join(counts)} {done}, results in {out}{left_out}")
