@@ -15,12 +15,12 @@ from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.plan import CrfPlan, DataPlan, ModelPlan, PredictPlan
 from maskwright.inference import Predictor, streamed
+from maskwright.inference import predictor as predictor_module
 from maskwright.inference.streamed import RowEngine
 from maskwright.inference.streaming.panels import Panel, cut
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.postprocess import find_postprocessor
 from maskwright.workflows.predict import predict
-from maskwright.workflows.predict_parts import scan_plan
 from maskwright.workflows.predict_request import PredictRequest
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ PIXELS = np.array(Image.fromarray(NOISE).resize(SIZE[::-1]))  # a copy, which ma
 
 @pytest.fixture(autouse=True)
 def _everything_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_plan, "LARGE_PIXELS", 1000)
+    monkeypatch.setattr(predictor_module, "LARGE_PIXELS", 1000)
     monkeypatch.setattr(streamed, "TURN_PIXELS", 4096)
 
 
@@ -92,7 +92,7 @@ def test_everything_is_that_of_one_pass(
 ) -> None:
     kinds = ["mask", "overlay", "probabilities", "coco"]
     rows = predicted(predictor(decoding=decoding, scale=scale), photograph, tmp_path / "rows", save=kinds)
-    monkeypatch.setattr(scan_plan, "LARGE_PIXELS", 10**9)
+    monkeypatch.setattr(predictor_module, "LARGE_PIXELS", 10**9)
     one_tile = predictor(decoding=decoding, scale=scale, tile=SIZE)
     whole = predicted(one_tile, photograph, tmp_path / "whole", save=kinds)
     assert {kind: file.suffix for kind, file in rows.files.items()} == {
@@ -114,6 +114,18 @@ def test_everything_is_that_of_one_pass(
     assert (tiles == labels_of(whole)).mean() < 0.999, "the case shows nothing: tiles are as good"
 
 
+def test_python_gives_the_labels_of_the_command(tmp_path: Path, photograph: Path) -> None:
+    model = predictor()
+    labels = labels_of(predicted(model, photograph, tmp_path / "out"))
+    np.testing.assert_array_equal(model.predict(photograph).labels, labels)
+    np.testing.assert_array_equal(model.maps(PIXELS).argmax(0), labels)
+    np.testing.assert_allclose(model.maps(PIXELS).sum(0), 1, atol=1e-4)
+    assert (model.in_tiles().predict(photograph).labels == labels).mean() < 0.999
+    for changed in (model.with_flip(flip=False), model.with_decoding(model.card.decoding)):
+        np.testing.assert_array_equal(changed.predict(PIXELS).labels, labels)
+        assert (changed.in_tiles().with_decoding(model.card.decoding).predict(PIXELS).labels == labels).mean() < 0.999
+
+
 def test_panels_of_columns_fill_every_kind(tmp_path: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = ["mask", "probabilities"]
     one = predicted(predictor(), photograph, tmp_path / "one", save=kinds)
@@ -132,7 +144,7 @@ def test_panels_of_columns_fill_every_kind(tmp_path: Path, photograph: Path, mon
 def tiled(model: Predictor, tmp_path: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch, **request: Any) -> None:
     """Check that a model predicts as if the photograph were small."""
     large = predicted(model, photograph, tmp_path / "large", **request)
-    monkeypatch.setattr(scan_plan, "LARGE_PIXELS", 10**9)
+    monkeypatch.setattr(predictor_module, "LARGE_PIXELS", 10**9)
     small = predicted(model, photograph, tmp_path / "small", **request)
     np.testing.assert_array_equal(labels_of(large), labels_of(small))
     assert large.risk == small.risk
@@ -181,6 +193,6 @@ def test_holes_of_an_image_that_is_read_whole(tmp_path: Path) -> None:
 def test_only_large_images_are_predicted_by_rows(
     tmp_path: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scan_plan, "LARGE_PIXELS", SIZE[0] * SIZE[1])
+    monkeypatch.setattr(predictor_module, "LARGE_PIXELS", SIZE[0] * SIZE[1])
     image = predicted(predictor(), photograph, tmp_path / "out")
     np.testing.assert_array_equal(labels_of(image), predictor().predict(photograph).labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from maskwright.inference.engine import Engine, TorchEngine
-from maskwright.inference.predictor import Prediction, Predictor
+from maskwright.inference.prediction import Prediction
+from maskwright.inference.predictor import Predictor
 
 __all__ = ["Engine", "Prediction", "Predictor", "TorchEngine"]

@@ -10,9 +10,10 @@ that is what gives the same result on another machine as well.
 from __future__ import annotations
 
 import copy
+import math
 import sys
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +30,15 @@ from maskwright.inference.maps import blanked
 from maskwright.inference.object_tiles import object_blocks
 from maskwright.inference.opening import How, Loaded, opened
 from maskwright.inference.postprocess_tiles import postprocessed_blocks
+from maskwright.inference.prediction import Prediction
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streamed import RowEngine, streamed_blocks
-from maskwright.inference.tiled import TileNetwork, ranked_block, tiled_blocks
+from maskwright.inference.streaming.tracing import NotStreamableError
+from maskwright.inference.tiled import TileNetwork, flips, ranked_block, tiled_blocks
+from maskwright.ops.images import working_size_of
 from maskwright.ops.no_data import with_holes
 from maskwright.postprocess import check_channels, held_by
 from maskwright.tasks import TASKS, task_of
-from maskwright.tasks.label_map import LabelMap
-from maskwright.tasks.panoptic_map import PanopticMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from maskwright.core.classes import Classes
     from maskwright.inference.engine import Engine
     from maskwright.models.bundle import Card
     from maskwright.models.segmenter import Segmenter
@@ -53,50 +54,11 @@ if TYPE_CHECKING:
     from maskwright.tasks import Block
 
 STRIDES = (4, 8, 16, 32)
+LARGE_PIXELS = 1 << 24
+"""Pixels, of the working resolution, above which an image that is held is predicted by rows, if its network can be.
 
-
-class NoLabelsError(MaskwrightError, AttributeError):
-    """Labels of a result that has none; an `AttributeError`, so that `hasattr` says so."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The result for one image.
-
-    Attributes:
-        result: of the task of the model, a `tasks.label_map.LabelMap` for semantic segmentation.
-        image: as given, (H, W) or (H, W, C).
-        predictor: for what is computed on demand.
-    """
-
-    result: Any
-    image: NDArray[Any] = field(repr=False)
-    predictor: Predictor = field(repr=False)
-
-    @property
-    def classes(self) -> Classes:
-        """Names and colours of the classes."""
-        return self.predictor.classes
-
-    @property
-    def labels(self) -> NDArray[np.uint8]:
-        """Class indices uint8 (H, W) at the image's own size.
-
-        Raises:
-            NoLabelsError: the model's task gives no label map.
-        """
-        if not isinstance(self.result, LabelMap | PanopticMap):
-            raise NoLabelsError(f"a model for {self.predictor.card.task} has no label map: use `result`")
-        return self.result.labels
-
-    @cached_property
-    def maps(self) -> NDArray[np.float32]:
-        """Activated maps float32 (C, H, W), class probabilities for example; the first use runs the network again."""
-        return self.predictor.maps(self.image)
-
-    def overlay(self) -> NDArray[np.uint8]:
-        """Return the result drawn over the image, RGB (H, W, 3)."""
-        return self.predictor.task.overlay(self.image, self.result, self.classes)
+Above as many, the plan leaves out the flip, which needs tiles (`predict.flip_pixels`).
+"""
 
 
 class Predictor:
@@ -108,6 +70,7 @@ class Predictor:
         postprocessor: follows the network; None for none.
         loaded: how it was loaded; None if it was not, or was changed since.
         by_rows: the network by rows, which then predicts all images so, and without the flip; None for tiles.
+        tiles_only: predict large images in tiles too, although the network could be computed by rows.
 
     Attributes:
         task: of the card, what the maps mean.
@@ -121,9 +84,11 @@ class Predictor:
         postprocessor: Postprocessor | None = None,
         loaded: Loaded | None = None,
         by_rows: RowEngine | None = None,
+        *,
+        tiles_only: bool = False,
     ) -> None:
         self.engine, self.card, self.postprocessor, self.loaded = engine, card, postprocessor, loaded
-        self.by_rows = by_rows
+        self.by_rows, self.tiles_only = by_rows, tiles_only
         self.task = task_of(card)
         self.classes = card.classes.table()
 
@@ -185,11 +150,31 @@ class Predictor:
 
     def with_decoding(self, decoding: dict[str, Any]) -> Predictor:
         """Return the same network with other numbers for decoding."""
-        return Predictor(self.engine, self.card.model_copy(update={"decoding": decoding}), self.postprocessor)
+        card = self.card.model_copy(update={"decoding": decoding})
+        return Predictor(self.engine, card, self.postprocessor, tiles_only=self.tiles_only)
 
     def with_postprocessor(self, postprocessor: Postprocessor | None) -> Predictor:
         """Return the same network with another postprocessor."""
-        return Predictor(self.engine, self.card, postprocessor)
+        return Predictor(self.engine, self.card, postprocessor, tiles_only=self.tiles_only)
+
+    def in_tiles(self) -> Predictor:
+        """Return the same network that predicts large images in tiles too, as other runtimes and the service do."""
+        return Predictor(self.engine, self.card, self.postprocessor, tiles_only=True)
+
+    def in_rows(self, working: tuple[int, int]) -> Predictor:
+        """Return the predictor, of label maps or edges, by rows.
+
+        Args:
+            working: (height, width) of the image as the network sees it.
+
+        Raises:
+            NotStreamableError: the network cannot be computed so, or the image is flipped too.
+        """
+        if flips(self.card.predict, working):
+            raise NotStreamableError("it is averaged with the flipped image (`flip`)")
+        found = RowEngine(self.engine)
+        found.panels(working)
+        return Predictor(self.engine, self.card, by_rows=found)
 
     def with_flip(self, flip: bool | None) -> Predictor:
         """Return the same network that averages with the flipped image always, or never; None for as the card says.
@@ -207,7 +192,7 @@ class Predictor:
         how = self.card.predict.model_copy(update={"flip": flip, "flip_pixels": sys.maxsize})
         card = self.card.model_copy(update={"predict": how})
         loaded = None if self.loaded is None else self.loaded._replace(flip=flip)
-        return Predictor(self.engine, card, self.postprocessor, loaded)
+        return Predictor(self.engine, card, self.postprocessor, loaded, tiles_only=self.tiles_only)
 
     def predict(self, image: NDArray[Any] | ImageRef | str | Path) -> Prediction:
         """Predict an image, given as an array (H, W) or (H, W, C) of any real dtype, or a file, or a page of one.
@@ -277,15 +262,32 @@ class Predictor:
         if self.postprocessor is not None:
             yield from postprocessed_blocks(self._blocks, image, self.card, self.postprocessor, start)
             return
-        if self.by_rows is None:
+        suited = self._suited(image)
+        if suited.by_rows is None:
             source = PreparedImage(image, self.card.data)
             yield from map(partial(blanked, gone=source.gone), self._found(source, start))
             return
-        card, task = self.card, self.task
+        card, task = suited.card, self.task
         steps = partial(task.ranked, decoding=card.decoding), partial(task.adjust, decoding=card.decoding)
-        for part, source in self.by_rows.sources(image, card.data, panel):
-            blocks = streamed_blocks(source, part, self.by_rows, card.channels, steps, start)
+        for part, source in suited.by_rows.sources(image, card.data, panel):
+            blocks = streamed_blocks(source, part, suited.by_rows, card.channels, steps, start)
             yield from map(partial(blanked, gone=source.gone), blocks)
+
+    def is_large(self, image: NDArray[Any]) -> bool:
+        """Tell whether an image (H, W) or (H, W, C) is predicted by rows, if the network can be computed so."""
+        return math.prod(working_size_of((image.shape[0], image.shape[1]), self.card.data)) > LARGE_PIXELS
+
+    def _suited(self, image: NDArray[Any] | RowSource) -> Predictor:
+        """Return the predictor of an image: by rows for a large one that is held, if that is possible."""
+        if self.tiles_only or self.by_rows is not None or self.task.objects:
+            return self
+        if not isinstance(image, np.ndarray) or not self.is_large(image):
+            return self
+        suited = self.with_decoding({"temperature": 1.0, **self.card.decoding})  # else its maps are no probabilities
+        try:
+            return suited.in_rows(working_size_of((image.shape[0], image.shape[1]), self.card.data))
+        except NotStreamableError:
+            return self
 
     def _blocks(self, image: NDArray[Any]) -> Iterator[Block]:
         return self._found(PreparedImage(image, self.card.data), 0)

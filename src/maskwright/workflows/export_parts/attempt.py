@@ -105,7 +105,7 @@ class Attempts:
         what = "objects" if emits_objects(self.trained.card.channels) else "maps"
         self.tell("compare", f"the {what} of {plural(self._looked, 'image')}, and the score of {len(self.records)}")
         if self._trained is None:
-            self._trained = self._score(self.trained)
+            self._trained = self._score(self.trained.in_tiles())  # as the export, so that only the network differs
         found = self._agreement(exported)
         before, after = self._trained, self._score(exported)
         metric, card = before.headline_metric, self.trained.card

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from maskwright.core.allocator import keep_freed_memory
 from maskwright.core.channels import total
 from maskwright.data.readers import DecodeError
 from maskwright.data.readers.geotiff import georeference
@@ -14,30 +11,19 @@ from maskwright.data.readers.tiff_file import TiffImage
 from maskwright.data.readers.zarr_store import is_store, layout_of
 from maskwright.inference import Predictor, reach
 from maskwright.inference.prepared_image import PreparedImage
-from maskwright.inference.streamed import RowEngine
 from maskwright.inference.streaming.tracing import NotStreamableError
-from maskwright.inference.tiled import flips
-from maskwright.ops.images import working_size_of
 from maskwright.ops.tiles import ALIGN, SLACK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from maskwright.core.records import ImageRef
     from maskwright.data.readers.geotiff import Georeference
     from maskwright.ops.rows import RowSource
-    from maskwright.tasks import Block
 
 SCAN_PIXELS = 1 << 27
 """Pixels above which a TIFF is read by rows: its label map and what belongs to it would take a gigabyte."""
-LARGE_PIXELS = 1 << 24
-"""Pixels, of the working resolution, above which an image that is held is predicted by rows, if its network can be.
-
-Above as many, the plan leaves out the flip, which needs tiles (`predict.flip_pixels`).
-"""
 _TIFF_SUFFIXES = frozenset({".tif", ".tiff", ".btf", ".tf8", ".svs"})
 _LARGEST_TILE = 768
 """Memory grows with its square, and with its height times the width of the image."""
@@ -144,41 +130,6 @@ class TilePlan(NamedTuple):
         )
 
 
-def by_rows(predictor: Predictor, working: tuple[int, int]) -> Predictor:
-    """Return the predictor of an image by rows.
-
-    Args:
-        predictor: of label maps or edges.
-        working: (height, width) of the image as the network sees it.
-
-    Raises:
-        NotStreamableError: its network cannot be computed so, or the image is flipped too.
-    """
-    if flips(predictor.card.predict, working):
-        raise NotStreamableError("it is averaged with the flipped image (`flip`)")
-    found = RowEngine(predictor.engine)
-    found.panels(working)
-    return Predictor(predictor.engine, predictor.card, by_rows=found)
-
-
-def held_blocks(predictor: Predictor, image: NDArray[Any]) -> Iterator[Block]:
-    """Yield the blocks of an image that is held: by rows if it is large and that is possible, else in the card's tiles.
-
-    Raises:
-        MaskwrightError: see `Predictor.blocks`.
-    """
-    working = working_size_of((image.shape[0], image.shape[1]), predictor.card.data)
-    large = math.prod(working) > LARGE_PIXELS and predictor.postprocessor is None and not predictor.task.objects
-    try:
-        # With a temperature, maps by rows are probabilities: files and the risk hold them.
-        decoding = {"temperature": 1.0, **predictor.card.decoding}
-        suited = by_rows(predictor.with_decoding(decoding), working) if large else predictor
-    except NotStreamableError:
-        suited = predictor
-    with keep_freed_memory() if large else nullcontext():  # each turn, or row of tiles, allocates the same
-        yield from suited.blocks(image)
-
-
 def planned(predictor: Predictor, source: RowSource) -> tuple[Predictor, RowPlan | TilePlan | None]:
     """Return the predictor for a large image: by rows, or in tiles with an overlap as far as the network sees.
 
@@ -193,7 +144,7 @@ def planned(predictor: Predictor, source: RowSource) -> tuple[Predictor, RowPlan
     if predictor.postprocessor is not None or all(length <= tile * SLACK for length, tile in tiles):
         return predictor, None
     try:
-        streamed = by_rows(predictor, prepared.working)
+        streamed = predictor.in_rows(prepared.working)
         return streamed, RowPlan(len(streamed.panels(source.size)), card.predict.flip)
     except NotStreamableError as error:
         why = str(error)

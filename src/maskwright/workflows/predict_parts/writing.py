@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from maskwright.core.allocator import keep_freed_memory
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import Reading
 from maskwright.data.readers.arrays import require_room
@@ -22,7 +23,7 @@ from maskwright.workflows.predict_parts.results import (
     unusable,
     usable,
 )
-from maskwright.workflows.predict_parts.scan_plan import held_blocks, is_scan, place_notes, place_of
+from maskwright.workflows.predict_parts.scan_plan import is_scan, place_notes, place_of
 from maskwright.workflows.predict_parts.scan_run import ScanOptions, opened, predict_scan
 from maskwright.workflows.predict_parts.videos import VideoJob
 
@@ -272,10 +273,10 @@ class Writing:
 
     def _blocks(self, image: Any) -> Iterator[Block]:
         self.predictor.check(image)
-        if isinstance(image, SlicedRows):
-            yield from self.predictor.blocks(image.source)
-        else:
-            yield from held_blocks(self.predictor, image)
+        rows = isinstance(image, SlicedRows)
+        large = not rows and self.predictor.is_large(image)
+        with keep_freed_memory() if large else nullcontext():  # each turn, or row of tiles, allocates the same
+            yield from self.predictor.blocks(image.source if rows else image)
 
 
 def _whole(picture: Picture, rows: OpenImage) -> NDArray[Any]:
