@@ -13,7 +13,7 @@ from torch import nn
 
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
-from maskwright.models.backbones import patches
+from maskwright.models.backbones import patches, timm_backbone
 from maskwright.models.layers.renet import CELLS, ReNet
 
 if TYPE_CHECKING:
@@ -197,6 +197,19 @@ def test_another_backbone_keeps_its_own_widths_and_depths() -> None:
     model = models.create("reseg", 2, backbone="mit", units=[2], patches=[1], filters=[2])
     assert model.backbone.reductions == (4, 8, 16, 32)
     assert model.backbone.channels == (32, 64, 160, 256)
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "mobilenetv3_small_050"])
+def test_stages_after_the_last_level_are_not_built(name: str) -> None:
+    """timm leaves them in these families; they would run for nothing, and refuse images that the levels take."""
+    torch.manual_seed(0)
+    whole = timm_backbone.build(name, 3).eval()
+    part = timm_backbone.build(name, 3, levels=3).eval()
+    assert sum(each.numel() for each in part.parameters()) < sum(each.numel() for each in whole.parameters()) / 4
+    part.load_state_dict({key: whole.state_dict()[key] for key in part.state_dict()})
+    image = torch.randn(1, 3, 64, 96)
+    for found, wanted in zip(part(image), whole(image)[:3], strict=True):
+        torch.testing.assert_close(found, wanted)
 
 
 @pytest.mark.parametrize("name", ["timm:test_resnet", "timm:test_efficientnet"])

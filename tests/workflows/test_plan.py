@@ -266,8 +266,8 @@ def test_published_weights_do_not_put_another_backbone_under_what_has_its_own() 
     [
         ((), CPU, "timm:tf_efficientnet_lite0"),
         ((), CUDA, "timm:resnet50"),
-        (("model.name=unet",), CPU, "timm:resnet18"),
-        (("model.name=unet", "model.pretrained=true"), CPU, "timm:tf_efficientnet_lite0"),
+        (("model.name=unet",), CPU, "timm:tf_efficientnet_lite0"),
+        (("model.name=unet",), CUDA, "timm:resnet50"),
         (("model.name=fcn8s",), CPU, "vgg16_narrow"),
         (("model.backbone=resnet34",), CPU, "resnet34"),
     ],

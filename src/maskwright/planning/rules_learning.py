@@ -32,8 +32,8 @@ FINE_TUNED = 6
 BACKBONE_RATE = 0.1
 """Learning rate of a pretrained EfficientNet-Lite, as a share of the decoder's, when Muon trains both."""
 PACKAGE_GAIN = (
-    "with the same CPU time it reached a mean IoU of 81.5 on pedestrians, against 62.3 from scratch, and 41.0 "
-    "against 35.1 on an unseen CamVid drive (docs/benchmarks.md)"
+    "with the same CPU time the default model reached a mean IoU of 81.5 on pedestrians, against 62.3 from scratch, "
+    "and 41.0 against 35.1 on an unseen CamVid drive (docs/benchmarks.md)"
 )
 FEW_IMAGES = 5
 """Most training images with which a forest is worth a try: it was measured with five labelled ones."""

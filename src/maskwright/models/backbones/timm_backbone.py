@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from maskwright.core.errors import MaskwrightError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 # Networks made for one image size take any only when told so, each family in its own words.
 _ANY_SIZE: dict[str, dict[str, Any]] = {
@@ -165,9 +166,18 @@ def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -
             check_loaded(network, tensors, in_channels, f"{weights}", name)
     except _FAILURES as error:
         raise _cannot_build(name, output_stride, weights, error) from None
+    _drop_unused(network)
     backbone = TimmBackbone(name, network, in_channels)
     backbone.notes = notes
     return backbone
+
+
+def _drop_unused(network: nn.Module) -> None:
+    """Drop the stages after the last level, which timm's EfficientNets and MobileNets would run for nothing."""
+    stages = getattr(network, "blocks", None)
+    room, _, number = cast("Any", network).feature_info.module_name()[-1].partition(".")
+    if isinstance(stages, nn.Sequential) and room == "blocks":
+        cast("Any", network).blocks = stages[: int(number) + 1]
 
 
 def _first(levels: int, name: str) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.plan import ModelPlan
 from maskwright.models.backbones import find_backbone, packages
 from maskwright.models.backbones.hub import normalisation_of, pretrained_file
 from maskwright.models.catalog import find_model
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
     from maskwright.core.plan import Plan
     from maskwright.planning.machine import Machine
 
-PUBLISHED = {"cpu": "timm:resnet18", "mps": "timm:resnet18", "cuda": "timm:resnet50"}
+PUBLISHED = {"cpu": packages.USUAL, "mps": "timm:resnet18", "cuda": "timm:resnet50"}
+"""The backbone whose published weights suit a machine; that for a CPU comes as a package."""
 
 
 def find_pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrained:
@@ -25,7 +25,7 @@ def find_pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pre
     Raises:
         MaskwrightError: the user insists on them and they are out of reach.
     """
-    backbone = pinned.model.backbone or _own_backbone(pinned.model.name) or _published_backbone(pinned, machine)
+    backbone = pinned.model.backbone or _own_backbone(pinned.model.name) or PUBLISHED[machine.device]
     if pinned.model.weights:
         return Pretrained(backbone, available=False, reason=f"starts from {pinned.model.weights}")
     if "model.pretrained" in pins:
@@ -45,16 +45,6 @@ def find_pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pre
 def _available(backbone: str, reason: str) -> Pretrained:
     mean, std = normalisation_of(backbone)
     return Pretrained(backbone, available=True, reason=reason, mean=mean, std=std)
-
-
-def _published_backbone(pinned: Plan, machine: Machine) -> str:
-    """Return the backbone whose published weights suit a machine and an architecture that takes any.
-
-    On a CPU that is the one that comes as a package and was measured there, with the default architecture; another one
-    gets it where the user asks for published weights, and those that emit objects always do: they need them most.
-    """
-    measured = pinned.model.name == ModelPlan().name or pinned.model.pretrained or find_model(pinned.model.name).objects
-    return packages.USUAL if machine.device == "cpu" and measured else PUBLISHED[machine.device]
 
 
 def _own_backbone(name: str) -> str | None:
