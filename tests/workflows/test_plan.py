@@ -265,9 +265,10 @@ def test_published_weights_do_not_put_another_backbone_under_what_has_its_own() 
     ("settings", "machine", "backbone"),
     [
         ((), CPU, "timm:tf_efficientnet_lite0"),
-        ((), CUDA, "timm:resnet50"),
+        ((), CUDA, "timm:tf_efficientnet_lite0"),
         (("model.name=unet",), CPU, "timm:tf_efficientnet_lite0"),
-        (("model.name=unet",), CUDA, "timm:resnet50"),
+        (("model.name=unet",), CUDA, "timm:tf_efficientnet_lite0"),
+        (("model.backbone=timm:resnet50",), CUDA, "timm:resnet50"),
         (("model.name=fcn8s",), CPU, "vgg16_narrow"),
         (("model.backbone=resnet34",), CPU, "resnet34"),
     ],
@@ -280,6 +281,7 @@ def test_whose_weights_are_looked_for(
     known = find_pretrained(pinned, machine, pins)
     assert known.backbone == backbone
     assert known.available == (backbone == "timm:tf_efficientnet_lite0")
+    assert ("hub is out of reach" in known.reason) == (machine is CUDA or "resnet" in backbone)
 
 
 def planned(name: str | None, machine: Machine, monkeypatch: pytest.MonkeyPatch, *, published: bool) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from maskwright import models
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from maskwright.planning.machine import Machine
 
 PUBLISHED = {"cpu": packages.USUAL, "mps": "timm:resnet18", "cuda": "timm:resnet50"}
-"""The backbone whose published weights suit a machine; that for a CPU comes as a package."""
+"""The backbone whose published weights suit a machine; that for a CPU comes as a package, and replaces the others where
+theirs are out of reach."""
 
 
 def find_pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pretrained:
@@ -25,7 +27,8 @@ def find_pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pre
     Raises:
         MaskwrightError: the user insists on them and they are out of reach.
     """
-    backbone = pinned.model.backbone or _own_backbone(pinned.model.name) or PUBLISHED[machine.device]
+    chosen = pinned.model.backbone or _own_backbone(pinned.model.name)
+    backbone = chosen or PUBLISHED[machine.device]
     if pinned.model.weights:
         return Pretrained(backbone, available=False, reason=f"starts from {pinned.model.weights}")
     if "model.pretrained" in pins:
@@ -33,13 +36,23 @@ def find_pretrained(pinned: Plan, machine: Machine, pins: frozenset[str]) -> Pre
             pretrained_file(backbone)
             return _available(backbone, "set by hand")
         return Pretrained(backbone, available=False, reason="set by hand")
+    found = _reached(backbone)
+    if found.available or chosen is not None or backbone == packages.USUAL:
+        return found
+    instead = _reached(packages.USUAL)
+    return replace(instead, reason=f"{found.reason}; {instead.reason}") if instead.available else found
+
+
+def _reached(backbone: str) -> Pretrained:
+    """Get the published weights of a backbone onto this machine, if that can be done."""
     available, reason = models.pretrained_available(backbone)
-    if available:
-        try:
-            pretrained_file(backbone)
-        except MaskwrightError as error:
-            available, reason = False, f"from scratch: {error}"
-    return _available(backbone, reason) if available else Pretrained(backbone, available=False, reason=reason)
+    if not available:
+        return Pretrained(backbone, available=False, reason=reason)
+    try:
+        pretrained_file(backbone)
+    except MaskwrightError as error:
+        return Pretrained(backbone, available=False, reason=str(error))
+    return _available(backbone, reason)
 
 
 def _available(backbone: str, reason: str) -> Pretrained:
