@@ -304,3 +304,22 @@ def test_the_page_runs(images: Path, scribbles: Path, tmp_path: Path, monkeypatc
 
 def test_python_offers_the_verb() -> None:
     assert mw.superpixels is superpixels
+
+
+def test_arrays_are_sources_too(images: Path, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    first = sorted(images.rglob("*.png"))[0]
+    mixed = superpixels([first, image], out=tmp_path / "mixed", count=7)
+    assert [file.name for file in mixed.outputs] == [f"{first.stem}.tif", "array-2.tif"]
+    (written,) = superpixels(image, out=tmp_path / "one", count=7).outputs
+    np.testing.assert_array_equal(tifffile.imread(written), divided(image, count=7))
+    with pytest.raises(MaskwrightError, match="a source is of type int, and it must be an image file, a folder, or a"):
+        superpixels(3, out=tmp_path / "none")  # type: ignore[arg-type]
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/maps").write_text("mine")
+    with pytest.raises(MaskwrightError, match=r"out/maps is a file. Choose another `out`"):
+        superpixels(images, out=tmp_path / "out")
+    assert (tmp_path / "out/maps").read_text() == "mine"

@@ -175,6 +175,10 @@ def write_error(path: Path, error: OSError) -> MaskwrightError:
         )
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return MaskwrightError(f"{path} could not be written: the folder is read-only. Choose another `out`")
+    if error.errno in {errno.EEXIST, errno.ENOTDIR}:
+        files = (above for above in path.parents if above.is_file())
+        if (file := next(files, None)) is not None:
+            return MaskwrightError(f"{path} could not be written: {file} is a file. Choose another `out`")
     return MaskwrightError(f"{path} could not be written: {error.strerror or error}")
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from maskwright.core.keywords import request_of
 from maskwright.core.paths import path_of
 from maskwright.core.plan import SplitPlan
-from maskwright.inference.given_image import check_kind
 from maskwright.inference.predictor import Predictor
 from maskwright.workflows import compress as compressing
 from maskwright.workflows import evaluate as evaluating
@@ -24,11 +21,13 @@ from maskwright.workflows import predict as predicting
 from maskwright.workflows import train as training
 from maskwright.workflows.compress_request import CompressRequest
 from maskwright.workflows.export_request import ExportRequest
-from maskwright.workflows.predict_parts.pictures import Picture
+from maskwright.workflows.predict_parts.pictures import with_names
 from maskwright.workflows.predict_request import PredictRequest
 from maskwright.workflows.request import EvaluateRequest, PlanRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from maskwright.core.events import OnEvent, OnProgress, OnShare
     from maskwright.core.fingerprint import Fingerprint
     from maskwright.core.plan import Plan
@@ -173,7 +172,7 @@ def predict(
     """
     return predicting.predict(
         run if isinstance(run, Predictor) else path_of(run, "run", MODEL),
-        _several(sources),
+        with_names(sources),
         out,
         request_of(PredictRequest, request, fields),
         on_progress,
@@ -271,19 +270,3 @@ def load(
     """
     file = path_of(run, "run", MODEL)
     return Predictor.load(file, device, output_stride=output_stride, postprocess=postprocess, engine=engine)
-
-
-def _several(sources: Image | Sequence[Image]) -> list[str | Picture]:
-    """Return several sources, where a caller may give one; arrays get names.
-
-    Raises:
-        MaskwrightError: one is neither a path nor an array.
-    """
-    several = (
-        [sources] if isinstance(sources, str | Path | np.ndarray) or not isinstance(sources, Sequence) else sources
-    )
-    found: list[str | Picture] = []
-    for source in several:
-        check_kind(source)
-        found.append(Picture.of(f"array-{len(found) + 1}", source) if isinstance(source, np.ndarray) else str(source))
-    return found

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.events import OnShare
-    from maskwright.workflows.predict_parts.pictures import Picture
+    from maskwright.workflows.predict_parts.each_image import Source
     from maskwright.workflows.predict_parts.results import PredictResult
 
 
@@ -89,7 +89,7 @@ class EdgesRequest:
 
 
 def edges(
-    sources: str | Path | Sequence[str | Path | Picture],
+    sources: Source | Sequence[Source],
     request: EdgesRequest | None = None,
     *,
     out: str | Path = "edges",
@@ -98,10 +98,11 @@ def edges(
 ) -> PredictResult:
     """Find edges in images without a model; a file that cannot be read is listed in `failures`, and the rest go on.
 
-    For arrays there is `maskwright.classic.edges.find_edges`.
+    `maskwright.classic.edges.find_edges` returns the edges of an array instead of writing them.
 
     Args:
-        sources: image files, folders (searched recursively), globs, lists and pictures.
+        sources: image files, folders (searched recursively), globs and lists; or arrays (H, W) or (H, W, C), whose
+            results are called `array-1`, `array-2`, ... in their order.
         request: how to find edges, and what to write; None for one made of `fields`.
         out: folder for what is written: `edges/`, `strengths/`, ... Results keep the paths of their images below the
             sources.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maskwright.core.events import OnShare
+    from maskwright.workflows.predict_parts.each_image import Source
     from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.results import PredictResult
 
@@ -131,7 +132,7 @@ class Divided(NamedTuple):
 
 
 def superpixels(
-    sources: str | Path | Sequence[str | Path | Picture],
+    sources: Source | Sequence[Source],
     request: SuperpixelRequest | None = None,
     *,
     out: str | Path = "superpixels",
@@ -141,7 +142,8 @@ def superpixels(
     """Divide images into superpixels; a file that cannot be read is listed in `failures`, and the rest go on.
 
     Args:
-        sources: image files, folders (searched recursively), globs, lists and pictures.
+        sources: image files, folders (searched recursively), globs and lists; or arrays (H, W) or (H, W, C), whose
+            results are called `array-1`, `array-2`, ... in their order.
         request: how to divide and what to write; None for one made of `fields`.
         out: folder for what is written: `maps/`, `overlays/`, `features/`, `labels/`. Results keep the paths of
             their images below the sources.

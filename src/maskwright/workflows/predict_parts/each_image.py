@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from maskwright.core.errors import MaskwrightError, out_of_memory, unknown_name
 from maskwright.data.readers.video import VIDEO_SUFFIXES, camera_number
+from maskwright.workflows.predict_parts.pictures import with_names
 from maskwright.workflows.predict_parts.results import (
     Failure,
     Predicted,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.sources import Found
 
+    Source = str | Path | NDArray[Any] | Picture
+
 T = TypeVar("T")
 
 
@@ -47,13 +50,13 @@ class Job(NamedTuple, Generic[T]):
     kinds: Mapping[str, Kind[T]]
 
 
-def found_images(sources: str | Path | Sequence[str | Path | Picture]) -> Found:
-    """Find image files, those in folders (searched recursively), of globs and of lists, and pictures; not videos.
+def found_images(sources: Source | Sequence[Source]) -> Found:
+    """Find image files, those in folders (searched recursively), of globs and of lists, and arrays; not videos.
 
     Raises:
-        MaskwrightError: there is no image.
+        MaskwrightError: there is no image, or a source is neither a path nor an array.
     """
-    found = find_images([sources] if isinstance(sources, str | Path) else sources)
+    found = find_images(with_names(sources))
     cure = "save frames of it as images, and name those"
     videos = [picture.image.path for picture in found.pictures if _is_video(picture)]
     refused = [(path, f"{path} is a video, and only images can be used: {cure}") for path in videos]

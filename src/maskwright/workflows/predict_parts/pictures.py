@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from maskwright.core.errors import MaskwrightError
 from maskwright.core.records import ImageRef, Reading
 from maskwright.data.formats.pairing.naming import channel_of
 from maskwright.data.readers import DecodeError, read_bytes, read_image
@@ -54,6 +56,26 @@ class Picture:
         if self.given is not None:
             return read_bytes(self.given, str(self.image), reading)
         return read_image(replace(self.image, reading=reading))
+
+
+def with_names(sources: object) -> list[str | Path | Picture]:
+    """Return several sources, where a caller may give one; arrays are called `array-1`, ... by their places.
+
+    Raises:
+        MaskwrightError: one is neither a path nor an array.
+    """
+    one = isinstance(sources, str | Path | Picture | np.ndarray) or not isinstance(sources, Sequence)
+    found: list[str | Path | Picture] = []
+    for number, source in enumerate([sources] if one else cast("Sequence[object]", sources), start=1):
+        if isinstance(source, np.ndarray):
+            found.append(Picture.of(f"array-{number}", source))
+        elif isinstance(source, str | Path | Picture):
+            found.append(source)
+        else:
+            raise MaskwrightError(
+                f"a source is of type {type(source).__name__}, and it must be an image file, a folder, or a NumPy array"
+            )
+    return found
 
 
 def with_channel_files(pictures: list[Picture], channels: int | None) -> list[Picture]:
