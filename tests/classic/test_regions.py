@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from skimage.measure import label, regionprops_table
 from tests.classic.judges import is_partition
 
+from maskwright.classic.planes import colours
 from maskwright.classic.region_features import as_csv, region_features
 from maskwright.classic.regions import merged, region_graph
 from maskwright.core.errors import MaskwrightError
@@ -136,12 +137,24 @@ def test_a_gradient_is_the_change_over_a_pixel() -> None:
     np.testing.assert_allclose(region_features(inner, ramp)["gradient"][1], 10, rtol=1e-5)
 
 
+def test_a_region_without_data_has_no_gradient() -> None:
+    image = np.arange(40.0).reshape(4, 10)
+    image[:, 5:] = np.nan
+    labels = np.repeat([[0, 1]], 5, axis=1).repeat(4, axis=0)
+    table = region_features(labels, image)
+    for name in ("mean_1", "gradient"):
+        assert np.isfinite(table[name]).tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ({}, "count is None and threshold is None: give one of the two"),
         ({"count": 3, "threshold": 1}, "count is 3 and threshold is 1: give one of the two"),
-        ({"count": 0}, "count is 0, but at least one region remains"),
+        ({"count": 0}, "count is 0, but regions are counted: set `count` to 1, 2"),
+        ({"count": 2.5}, "count is 2.5, but regions are counted"),
+        ({"count": 1, "labels": [[1]]}, "a list is not a label map: read the file, and give a NumPy array"),
+        ({"count": 1, "labels": np.zeros((0, 3), int), "image": np.zeros((0, 3))}, r"\(0, 3\) is not a label map"),
         ({"threshold": -1}, "threshold is -1, but a difference of colours is 0 or more"),
         ({"threshold": float("nan")}, "threshold is nan"),
         ({"count": 1, "image": np.zeros((3, 4))}, r"the label map is 3x3 pixels, but the image has shape \(3, 4\)"),
@@ -159,12 +172,12 @@ def spread_of(values: np.ndarray) -> float:
 
 def greedily(labels: np.ndarray, image: np.ndarray, *, count: int = 1, threshold: float | None = None) -> np.ndarray:
     """Merge by comparing all pairs again each time: by the mean colours, or by what each adds to the variation."""
-    parts = labels.copy()
+    parts, values = labels.copy(), colours(image).astype(np.float64)  # the lowest and the highest value are cut off
     while len(np.unique(parts)) > count:
         graph = region_graph(parts, image)
         costs = graph.differences
         if threshold is None:
-            pixels = [[image[parts == name] for name in pair] for pair in graph.labels[graph.pairs]]
+            pixels = [[values[parts == name] for name in pair] for pair in graph.labels[graph.pairs]]
             costs = np.array([spread_of(np.concatenate(two)) - sum(map(spread_of, two)) for two in pixels])
         if not len(costs) or (threshold is not None and costs.min() > threshold):
             break

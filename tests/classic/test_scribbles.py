@@ -88,6 +88,8 @@ def test_three_labels(method: str) -> None:
         ),
         ({"scribble": np.eye(4)}, "an array of float64, but labels are whole numbers: convert it to integers"),
         ({"scribble": np.diag([1, 2, 3, 0]), "method": "grabcut"}, "has 3 labels, but grabcut separates two"),
+        ({"scribble": np.diag([1, 2**31, 0, 0])}, "holds the label 2147483648, but labels end at 2147483647"),
+        ({"scribble": [[1, 2]]}, "a list is not a scribble: read the file, and give a NumPy array"),
         ({"image": np.zeros((0, 4))}, "is not an image"),
     ],
 )

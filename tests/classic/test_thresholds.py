@@ -65,6 +65,12 @@ def test_where_there_are_no_data_there_is_no_class(method: str) -> None:
     assert set(np.unique(found)) == {0, 1, 255}
 
 
+@pytest.mark.parametrize(("factor", "offset"), [(1e100, 0), (1e-9, 1000)])
+def test_values_of_64_bits_keep_their_digits(factor: float, offset: float) -> None:
+    image = np.array([[0, 1, 0], [9, 8, 9]]) * factor + offset
+    assert threshold(image).tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -76,6 +82,7 @@ def test_where_there_are_no_data_there_is_no_class(method: str) -> None:
         ({"image": np.array([[1, 2]]), "method": "multi-otsu", "classes": 3}, "2 different values, too few for 3"),
         ({"image": np.zeros((4, 4, 5))}, r"an array of shape \(4, 4, 5\) has no brightness"),
         ({"image": np.zeros((0, 4))}, "has no brightness"),
+        ({"image": [[1, 2]]}, "a list is not an image: read the file, and give a NumPy array"),
     ],
 )
 def test_what_has_no_threshold_is_refused(arguments: dict, words: str) -> None:

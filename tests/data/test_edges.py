@@ -316,6 +316,18 @@ def test_without_the_task_masks_stay_masks(tmp_path: Path) -> None:
         read_dataset(tmp_path, ReadOptions(between="any"))
 
 
+def test_masks_without_edges_of_a_kind_ask_for_another_kind(tmp_path: Path) -> None:
+    masks(tmp_path)
+    for file in tmp_path.rglob("instances/*/*.png"):
+        save(file, np.array([[1, 0, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]], np.uint16))
+    found = inspect(tmp_path, ReadOptions(between="touching"), task="edges")
+    (fault,) = (fault for fault in found.faults if fault.kind == "one-class")
+    assert (
+        fault.cure
+        == "the masks have no edges of the kind that `read.between` names: choose another one, or leave it out"
+    )
+
+
 def test_objects_that_nothing_tells_have_no_edges(tmp_path: Path) -> None:
     save(tmp_path / "images/a.png", np.zeros((3, 4, 3), np.uint8))
     save(tmp_path / "masks/a.png", np.array([[0, 0, 1, 1]] * 3, np.uint8))

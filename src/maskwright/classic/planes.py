@@ -75,13 +75,22 @@ def check_image(image: NDArray[Any]) -> None:
     Raises:
         MaskwrightError: so it is.
     """
-    if not isinstance(image, np.ndarray):
-        raise MaskwrightError(f"a {type(image).__name__} is not an image: read the file, and give a NumPy array")
+    check_array(image, "an image")
     if image.ndim not in {2, 3} or 0 in image.shape or image.dtype.kind not in "buif":
         raise MaskwrightError(
             f"an array of {image.dtype} and shape {image.shape} is not an image: give real numbers (height, width) or "
             "(height, width, bands), all above 0"
         )
+
+
+def check_array(given: object, what: str) -> None:
+    """Refuse what is no array.
+
+    Raises:
+        MaskwrightError: so it is.
+    """
+    if not isinstance(given, np.ndarray):
+        raise MaskwrightError(f"a {type(given).__name__} is not {what}: read the file, and give a NumPy array")
 
 
 def enhancement(

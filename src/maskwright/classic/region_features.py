@@ -10,7 +10,7 @@ import numpy as np
 
 from maskwright.classic.planes import LAB_UNIT, colours, slope
 from maskwright.classic.regions import region_graph
-from maskwright.ops.no_data import with_nan
+from maskwright.ops.no_data import no_data, with_nan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,9 @@ def region_features(labels: NDArray[Any], image: NDArray[Any]) -> dict[str, NDAr
     for number, channel in enumerate(with_nan(image).reshape(places.size, -1).T.astype(np.float64), start=1):
         table[f"mean_{number}"] = mean(channel)
         table[f"std_{number}"] = np.sqrt(mean(np.square(channel - table[f"mean_{number}"][places])))
-    table["gradient"] = mean(LAB_UNIT * slope(colours(image)).ravel())
+    gone = no_data(image)
+    known = LAB_UNIT * slope(colours(image))
+    table["gradient"] = mean((known if gone is None else np.where(gone, np.nan, known)).ravel())
     table["neighbours"] = np.bincount(graph.pairs.ravel(), minlength=len(graph.sizes))
     return table
 

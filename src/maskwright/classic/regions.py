@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from maskwright.classic.planes import LAB_UNIT, colours
+from maskwright.classic.planes import LAB_UNIT, check_array, colours
 from maskwright.core.errors import MaskwrightError
 
 if TYPE_CHECKING:
@@ -169,9 +169,12 @@ def check_labels(labels: NDArray[Any], image: NDArray[Any]) -> None:
     Raises:
         MaskwrightError: so they are.
     """
-    if labels.ndim != 2 or labels.dtype.kind not in "iu":
+    check_array(labels, "a label map")
+    check_array(image, "an image")
+    if labels.ndim != 2 or not labels.size or labels.dtype.kind not in "iu":
         raise MaskwrightError(
-            f"an array of {labels.dtype} with shape {labels.shape} is not a label map: give integers (height, width)"
+            f"an array of {labels.dtype} with shape {labels.shape} is not a label map: give integers (height, width), "
+            "both above 0"
         )
     if image.shape[:2] != labels.shape:
         raise MaskwrightError(
@@ -183,8 +186,8 @@ def check_labels(labels: NDArray[Any], image: NDArray[Any]) -> None:
 def _check_goal(count: int | None, threshold: float | None) -> None:
     if (count is None) == (threshold is None):
         raise MaskwrightError(f"count is {count} and threshold is {threshold}: give one of the two")
-    if count is not None and count < 1:
-        raise MaskwrightError(f"count is {count}, but at least one region remains: set `count` to 1 or more", "count")
+    if count is not None and (count < 1 or count % 1):
+        raise MaskwrightError(f"count is {count}, but regions are counted: set `count` to 1, 2, ...", "count")
     if threshold is not None and not threshold >= 0:
         raise MaskwrightError(
             f"threshold is {threshold}, but a difference of colours is 0 or more: give e.g. 2, a "

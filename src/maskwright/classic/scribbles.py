@@ -9,7 +9,7 @@ import numpy as np
 from skimage.segmentation import random_walker
 from skimage.segmentation import watershed as flood
 
-from maskwright.classic.planes import colours, slope
+from maskwright.classic.planes import check_array, colours, slope
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.ops.draw import to_rgb8
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+MOST = np.iinfo(np.int32).max
+"""Largest label."""
 GRABCUT_ROUNDS = 5
 STIFFNESS = 100.0
 """Beta of the random walker, for colours of variance 1: the larger, the less a walker crosses an edge."""
@@ -54,6 +56,7 @@ def spread(image: NDArray[Any], scribble: NDArray[Any], method: str = "watershed
 
 def _labels_of(scribble: NDArray[Any], size: tuple[int, ...]) -> NDArray[np.int64]:
     """Return the labels of a scribble, ascending."""
+    check_array(scribble, "a scribble")
     if scribble.shape != size:
         raise MaskwrightError(
             f"the scribble has shape {scribble.shape}, but the image has {size[1]}x{size[0]} pixels: draw it at the "
@@ -68,6 +71,10 @@ def _labels_of(scribble: NDArray[Any], size: tuple[int, ...]) -> NDArray[np.int6
         raise MaskwrightError(
             f"the scribble holds the value {scribble.min()}, but no label is negative: use 0 where nothing is drawn, "
             "and 1, 2, ... for labels"
+        )
+    if scribble.max() > MOST:
+        raise MaskwrightError(
+            f"the scribble holds the label {scribble.max()}, but labels end at {MOST}: number them anew, from 1 on"
         )
     names = np.unique(scribble[scribble > 0]).astype(np.int64)
     if len(names) < 2:

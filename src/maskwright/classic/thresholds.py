@@ -9,11 +9,12 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_multiotsu, threshold_otsu
 
+from maskwright.classic.planes import check_array
 from maskwright.core.classes import IGNORE
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.text import plural
 from maskwright.ops.images import LUMA
-from maskwright.ops.no_data import with_nan
+from maskwright.ops.no_data import missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ def threshold(image: NDArray[Any], method: str = "otsu", *, classes: int = 2) ->
     Raises:
         MaskwrightError: an unknown method, an image of other channels, or too few values for the classes.
     """
+    check_array(image, "an image")
     if method not in THRESHOLDS:
         raise unknown_name("method", method, THRESHOLDS, "method")
     grey = _grey(image)
@@ -129,10 +131,12 @@ THRESHOLDS: dict[str, Callable[[Grey, Mask, int], NDArray[Any]]] = {
 
 def _grey(image: NDArray[Any]) -> NDArray[np.float64]:
     """Return the brightness (H, W), NaN where it is not known."""
-    bands = with_nan(image if image.ndim == 3 else image[..., None]).astype(np.float64) if image.size else image
+    bands = np.asarray(image, np.float64)[..., None] if image.ndim == 2 else np.asarray(image, np.float64)
     if bands.ndim != 3 or bands.shape[2] not in {1, 3} or not bands.size:
         raise MaskwrightError(
             f"an array of shape {image.shape} has no brightness: give (height, width) or RGB (height, width, 3), all "
             "above 0; of other channels choose one"
         )
-    return bands[:, :, 0] if bands.shape[2] == 1 else bands @ np.asarray(LUMA)
+    grey = bands[:, :, 0] if bands.shape[2] == 1 else bands @ np.asarray(LUMA)
+    gone = missing(image)
+    return grey if gone is None else np.where(gone if gone.ndim == 2 else gone.any(axis=2), np.nan, grey)

@@ -51,9 +51,7 @@ def class_faults(
             "error" if whole or len(names) == 1 else "warning",
             dataset.root,
             f"every labelled pixel is {names[shown[0]]}: there is no {wanted} to learn",
-            f"{others}, and check that `read.map` removes no class"
-            if wanted != "edge"
-            else "draw the edges of some images",
+            _edges_cure(dataset) if wanted == "edge" else f"{others}, and check that `read.map` removes no class",
         )
     absent = [name for name, count in zip(names, pixels, strict=True) if not count]
     if absent and len(shown):
@@ -67,6 +65,12 @@ def class_faults(
             f"label some pixels of {them} from the list of classes",
         )
     yield from _parts_faults(dataset, shown, images)
+
+
+def _edges_cure(dataset: Dataset) -> str:
+    if dataset.masks is None:
+        return "draw the edges of some images"
+    return "the masks have no edges of the kind that `read.between` names: choose another one, or leave it out"
 
 
 def _parts_faults(dataset: Dataset, shown: NDArray[np.int64], images: NDArray[np.int64]) -> Iterator[Fault]:

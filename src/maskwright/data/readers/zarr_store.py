@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,7 +83,8 @@ class Layout(NamedTuple):
 
 def is_store(path: Path) -> bool:
     """Tell whether a path is the folder of a Zarr store, or of a group or an array in one."""
-    return path.is_dir() and (path.suffix.lower() == SUFFIX or any((path / name).is_file() for name in MARKERS))
+    marked = (os.path.isfile(path / name) for name in MARKERS)  # noqa: PTH113 (False where nothing may be read)
+    return path.is_dir() and (path.suffix.lower() == SUFFIX or any(marked))
 
 
 def images_in(path: Path, broken: list[DecodeError]) -> list[PurePosixPath]:
@@ -255,11 +257,9 @@ def _scale(entry: dict[str, Any], count: int) -> tuple[float, ...]:
 
 def _shape(ref: ImageRef, node: Node) -> tuple[int, ...]:
     shape = node.metadata.get("shape")
-    whole = isinstance(shape, list) and all(type(length) is int and length >= 0 for length in shape)
-    if not whole:
+    if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
         message = f"has an array without a shape: {json.dumps(shape)[:60]}"
         raise DecodeError("unreadable", ref, message, COPY_AGAIN)
-    assert isinstance(shape, list)
     return tuple(shape)
 
 
