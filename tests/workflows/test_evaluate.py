@@ -90,7 +90,7 @@ def test_new_images_beside_known_ones_are_test_images(run: Path, heap: Path, tmp
         assert cv2.imwrite(str(grown / name), array)
     found = mw.evaluate(run, grown, out=tmp_path)
     assert ids(found) == held_out(run) | {"images/99.png"}
-    assert "1 image not in the training run, scored as test images" in found.notes
+    assert "1 image unknown to the training, scored as test images" in found.notes
     assert "scored as test images" in (tmp_path / "report-test.html").read_text()
     assert json.loads((tmp_path / "metrics-test.json").read_text())["notes"] == list(found.notes)
 

@@ -59,10 +59,11 @@ def like_training(home: Path, dataset: Dataset) -> tuple[Dataset, list[str]]:
     if run_folder.read_json(home / run_folder.DATA)["root"] != str(dataset.root.resolve()):
         known = len(dataset.records) - len(unseen)
         notes.append(
-            f"{plural(known, 'image')} recognised by name as images of the training run; `split=all` scores all"
+            f"{plural(known, 'image')} recognised by name, each in the part that it had in the training; `split=all` "
+            "scores all"
         )
     if unseen:
-        notes.append(f"{plural(len(unseen), 'image')} not in the training run, scored as test images")
+        notes.append(f"{plural(len(unseen), 'image')} unknown to the training, scored as test images")
     return replace(dataset, records=records), notes
 
 
