@@ -116,6 +116,15 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixture
     return folder
 
 
+def test_what_is_said_of_several_scans_is_said_once(scan: Path, run_folder: Path, tmp_path: Path) -> None:
+    for name in ("b.tif", "c.tif"):
+        (scan.parent / name).write_bytes(scan.read_bytes())
+    result = predict(run_folder, [scan.parent], tmp_path / "out", PredictRequest(["mask"]))
+    assert len(result.images) == 3
+    (note,) = (note for note in result.notes if "it is predicted" in note)
+    assert note.startswith(f"{scan.parent / 'b.tif'} and 2 other images: it is predicted ")
+
+
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_labels_are_those_of_the_whole_image(
     tmp_path: Path, scan: Path, pixels: np.ndarray, net: nn.Module, scale: float

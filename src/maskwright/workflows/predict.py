@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -155,8 +156,19 @@ def _predict(
     failures += broken
     outputs = [file for done in finished for file in done.predicted.files.values()]
     outputs += [*(file for video in videos for file in video.files.values()), *writing.finish(entries)]
-    notes += (*(note for done in finished for note in done.notes), *(() if predictor.card.upright else (_STORED,)))
+    notes += (*_remarks(finished), *(() if predictor.card.upright else (_STORED,)))
     return PredictResult(tuple(outputs), failures, tuple(done.predicted for done in finished), notes, tuple(videos))
+
+
+def _remarks(finished: Sequence[Done]) -> Iterator[str]:
+    """Say how images were predicted, once what is said of several."""
+    images = defaultdict[str, list[Path]](list)
+    for done in finished:
+        for said in done.notes:
+            images[said].append(done.predicted.source)
+    for said, of in images.items():
+        others = f" and {plural(len(of) - 1, 'other image')}" if len(of) > 1 else ""
+        yield f"{of[0]}{others}: {said}"
 
 
 def _judged(result: PredictResult, rule: Reject, out: Path) -> PredictResult:

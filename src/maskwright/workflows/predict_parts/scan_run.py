@@ -139,9 +139,9 @@ def predict_scan(
         tiled, plan = _planned(picture, predictor, source, judged=options.judged)
         key = identity(tiled, picture, source, judged=options.judged)
         bands = LabelBands(parts, source.size, key, tiled.panels(source.size))
-        notes = [f"{picture.image}: {said}" for said in _remarks(source, plan, level, writers)]
+        notes = list(_remarks(source, plan, level, writers))
         if bands.done:
-            notes.append(f"{picture.image}: the prediction goes on at {bands.place()}")
+            notes.append(f"the prediction goes on at {bands.place()}")
         for number, panel in enumerate(bands.panels):
             if panel.end < height:
                 blocks = usable(picture, tiled.blocks(source, panel.end, number))

@@ -233,7 +233,7 @@ class Writing:
             for path, collector in self.collectors.items()
         }
         summary = task.describe(result, classes)
-        notes = tuple(f"{picture.image}: {said}" for said in place_notes(place, files.values()))
+        notes = tuple(place_notes(place, files.values()))
         return Done(Predicted(picture.image.path, files, summary, picture.image.page, risk), entries, notes)
 
     def finish(self, entries: Sequence[Entries]) -> tuple[Path, ...]:
