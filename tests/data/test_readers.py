@@ -392,6 +392,22 @@ def test_no_image_at_all(tmp_path, reader):
         fails(tmp_path / "head.png", "unreadable", reader=reader)
 
 
+@pytest.mark.parametrize("header", [b"{'descr': (", b"{'descr': '|u1', 'fortran_order': False, 'shape': (4, 6y, }"])
+def test_a_damaged_header_of_numpy_is_an_error_of_the_file(tmp_path, header):
+    (tmp_path / "a.npy").write_bytes(
+        b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) + 1) + header + b"\n" + bytes(24)
+    )
+    fails(tmp_path / "a.npy", "unreadable", "cannot be read as a npy array")
+
+
+def test_a_frame_that_is_too_large_for_pillow_is_an_error_of_the_file(tmp_path):
+    canvas = b"GIF89a" + struct.pack("<HHBBB", 10, 10, 0x80, 0, 0) + bytes(6)
+    (tmp_path / "a.gif").write_bytes(
+        canvas + b"," + struct.pack("<HHHHB", 0, 0, 60_000, 60_000, 0) + b"\x02\x01\x2c\x00;"
+    )
+    fails(tmp_path / "a.gif", "unreadable", "cannot be read as GIF", "exceeds limit")
+
+
 def test_pickles_are_never_loaded(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     fails(tmp_path / "a.npy", "unreadable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def mask(ref: ImageRef, kind: str) -> RawMask:
 def _mapped(ref: ImageRef, kind: str) -> NDArray[Any]:
     try:
         array = np.load(ref.path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, TokenError) as error:  # the header is tokenised as Python, and not run
         if "Python objects" in str(error):
             message = "holds Python objects, which can run code when they are read, and are never read"
             cure = "save its masks alone, as PNG or TIFF (Cellpose: as NAME_cp_masks.png), and move it away"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from maskwright.data.readers.arrays import (
     RawMask,
@@ -59,6 +59,7 @@ _PILLOW_ERRORS = (
     OverflowError,
     struct.error,
     zlib.error,
+    Image.DecompressionBombError,
 )
 _WEBP_PIXELS = (b"VP8 ", b"VP8L")
 _PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
