@@ -22,6 +22,7 @@ from tests.workflows.squares import STILL, picture, written
 import maskwright as mw
 from maskwright.cli.main import run as command
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.plan import PredictPlan
 from maskwright.exporting import formats
 from maskwright.exporting.graph import to_onnx
 from maskwright.exporting.usage import usage
@@ -231,6 +232,17 @@ def test_the_file_says_how_to_read_its_objects(trained: Trained, tmp_path: Path)
     onnx.save(model, tmp_path / "out/model.onnx")
     with pytest.raises(MaskwrightError, match="does not say how to read its objects"):
         mw.load(tmp_path / "out", "cpu")
+
+
+def test_the_file_of_maps_says_how_they_are_averaged(trained: Trained) -> None:
+    card = bundle.read_card(trained.run / "model.safetensors")
+    said = {
+        scale: usage(card.model_copy(update={"predict": PredictPlan(flip=scale > 0, flip_scale=scale or 1)}))
+        for scale in (0.0, 1.0, 1.5)
+    }
+    assert "mirrored" not in said[0.0]
+    assert "averages the activated maps with those of the mirrored image, mirrored back" in said[1.0]
+    assert "of the mirrored image at 1.5 times its size" in said[1.5]
 
 
 def test_the_file_says_which_parts_of_an_object_count(trained: Trained) -> None:

@@ -71,6 +71,9 @@ def _of_maps(card: Card) -> list[str]:
         "pixel; names and colours are in the card, under 'classes'.",
         _CARD,
     ]
+    if card.predict.flip:
+        larger = f" at {card.predict.flip_scale:g} times its size" if card.predict.flip_scale != 1 else ""
+        lines.append(f"maskwright averages the activated maps with those of the mirrored image{larger}, mirrored back.")
     if card.decoding:
         lines.append(
             f"Decoding: {json.dumps(card.decoding)}. Add 'offsets' to the raw values of the classes before the largest "
