@@ -126,6 +126,14 @@ def test_python_gives_the_labels_of_the_command(tmp_path: Path, photograph: Path
         assert (changed.in_tiles().with_decoding(model.card.decoding).predict(PIXELS).labels == labels).mean() < 0.999
 
 
+def test_a_note_says_that_a_large_image_is_not_flipped(tmp_path: Path, photograph: Path) -> None:
+    for flip, large, said in ((True, True, True), (True, False, False), (False, True, False)):
+        model = predictor(flip=flip, flip_pixels=1000 if large else 10**9)
+        notes = predict(model, [photograph], tmp_path / f"{flip}{large}", PredictRequest(save=["mask"])).notes
+        words = f"{photograph}: it has more than 0.0 megapixels, so it is not averaged with the flipped image"
+        assert any(note.startswith(words) for note in notes) == said
+
+
 def test_panels_of_columns_fill_every_kind(tmp_path: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = ["mask", "probabilities"]
     one = predicted(predictor(), photograph, tmp_path / "one", save=kinds)

@@ -82,7 +82,7 @@ Flip = Annotated[
     typer.Option(
         "--flip/--no-flip",
         help="Average with the prediction for the flipped image, in about twice the time, or do not.  [default: as the "
-        "model says, and never above 16 megapixels]",
+        "model says, and never above 16.8 megapixels]",
         show_default=False,
     ),
 ]

@@ -12,6 +12,8 @@ from maskwright.data.readers.zarr_store import is_store, layout_of
 from maskwright.inference import Predictor, reach
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streaming.tracing import NotStreamableError
+from maskwright.inference.tiled import flips
+from maskwright.ops.images import working_size_of
 from maskwright.ops.tiles import ALIGN, SLACK
 
 if TYPE_CHECKING:
@@ -81,6 +83,16 @@ def place_notes(place: Georeference | None, files: Iterable[Path]) -> Iterator[s
         yield (
             f"its reference system has no EPSG code, so {' and '.join(outlines)} cannot name it, and other programs "
             "may take the coordinates for degrees: set the system there by hand"
+        )
+
+
+def flip_notes(predictor: Predictor, size: tuple[int, int]) -> Iterator[str]:
+    """Say if an image of `size` (height, width) is too large to be averaged with the flipped one, as others are."""
+    how = predictor.card.predict
+    if how.flip and not flips(how, working_size_of(size, predictor.card.data)):
+        yield (
+            f"it has more than {how.flip_pixels / 1e6:.1f} megapixels, so it is not averaged with the flipped image, "
+            "which would take more than twice the time (`flip`)"
         )
 
 

@@ -23,7 +23,7 @@ from maskwright.workflows.predict_parts.results import (
     unusable,
     usable,
 )
-from maskwright.workflows.predict_parts.scan_plan import is_scan, place_notes, place_of
+from maskwright.workflows.predict_parts.scan_plan import flip_notes, is_scan, place_notes, place_of
 from maskwright.workflows.predict_parts.scan_run import ScanOptions, opened, predict_scan
 from maskwright.workflows.predict_parts.videos import VideoJob
 
@@ -233,7 +233,7 @@ class Writing:
             for path, collector in self.collectors.items()
         }
         summary = task.describe(result, classes)
-        notes = tuple(place_notes(place, files.values()))
+        notes = (*place_notes(place, files.values()), *flip_notes(self.predictor, image.shape[:2]))
         return Done(Predicted(picture.image.path, files, summary, picture.image.page, risk), entries, notes)
 
     def finish(self, entries: Sequence[Entries]) -> tuple[Path, ...]:
