@@ -322,10 +322,7 @@ def test_masks_without_edges_of_a_kind_ask_for_another_kind(tmp_path: Path) -> N
         save(file, np.array([[1, 0, 0, 0], [0, 0, 2, 0], [0, 0, 0, 0]], np.uint16))
     found = inspect(tmp_path, ReadOptions(between="touching"), task="edges")
     (fault,) = (fault for fault in found.faults if fault.kind == "one-class")
-    assert (
-        fault.cure
-        == "the masks have no edges of the kind that `read.between` names: choose another one, or leave it out"
-    )
+    assert fault.cure == "label a second region, or choose another `read.between` if one is set"
 
 
 def test_objects_that_nothing_tells_have_no_edges(tmp_path: Path) -> None:

@@ -237,12 +237,17 @@ def test_the_file_says_how_to_read_its_objects(trained: Trained, tmp_path: Path)
 def test_the_file_of_maps_says_how_they_are_averaged(trained: Trained) -> None:
     card = bundle.read_card(trained.run / "model.safetensors")
     said = {
-        scale: usage(card.model_copy(update={"predict": PredictPlan(flip=scale > 0, flip_scale=scale or 1)}))
+        scale: usage(
+            card.model_copy(
+                update={"predict": PredictPlan(flip=scale > 0, flip_scale=scale or 1), "decoding": {"offsets": [0.5]}}
+            )
+        )
         for scale in (0.0, 1.0, 1.5)
     }
     assert "mirrored" not in said[0.0]
-    assert "averages the activated maps with those of the mirrored image, mirrored back" in said[1.0]
-    assert "of the mirrored image at 1.5 times its size" in said[1.5]
+    assert "of images of at most 16777216 pixels with those of the mirrored image, mirrored back" in said[1.0]
+    assert "with those of the mirrored image at 1.5 times its size" in said[1.5]
+    assert said[1.0].index("Add 'offsets' to the raw values") < said[1.0].index("to the logarithms of the averages")
 
 
 def test_the_file_says_which_parts_of_an_object_count(trained: Trained) -> None:

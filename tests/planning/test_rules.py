@@ -288,6 +288,11 @@ def test_the_network_suits_the_machine() -> None:
     assert "a GPU" in reason(decided, "model.name")
     decided = rules_learning.architecture(facts(machine=CUDA), plan())
     assert values(decided) == {**own, "model.options.widths": [64, 128, 256, 512]}
+    installed = replace(HERE, backbone="timm:tf_efficientnet_lite0", reason="the package is installed")
+    decided = rules_learning.architecture(facts(machine=CUDA, pretrained=installed), plan())
+    assert values(decided) == {"model.name": "swiftnet", "model.backbone": "timm:tf_efficientnet_lite0"}
+    assert reason(decided, "model.name") == "measured with the installed weights"
+    assert reason(decided, "model.backbone") == "the package is installed"
 
 
 @pytest.mark.parametrize(

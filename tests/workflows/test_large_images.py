@@ -14,12 +14,14 @@ from PIL import Image
 from maskwright import models
 from maskwright.core.classes import Classes
 from maskwright.core.plan import CrfPlan, DataPlan, ModelPlan, PredictPlan
+from maskwright.data.formats import read_dataset
 from maskwright.inference import Predictor, streamed
 from maskwright.inference import predictor as predictor_module
 from maskwright.inference.streamed import RowEngine
 from maskwright.inference.streaming.panels import Panel, cut
 from maskwright.models.bundle import Card, CardClasses
 from maskwright.postprocess import find_postprocessor
+from maskwright.workflows.evaluate_parts import scoring
 from maskwright.workflows.predict import predict
 from maskwright.workflows.predict_request import PredictRequest
 
@@ -130,8 +132,27 @@ def test_a_note_says_that_a_large_image_is_not_flipped(tmp_path: Path, photograp
     for flip, large, said in ((True, True, True), (True, False, False), (False, True, False)):
         model = predictor(flip=flip, flip_pixels=1000 if large else 10**9)
         notes = predict(model, [photograph], tmp_path / f"{flip}{large}", PredictRequest(save=["mask"])).notes
-        words = f"{photograph}: it has more than 0.0 megapixels, so it is not averaged with the flipped image"
+        words = f"{photograph}: not averaged with the flipped image, because the network sees more than 1,000 pixels"
         assert any(note.startswith(words) for note in notes) == said
+
+
+def test_scores_are_those_of_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(PIXELS).save(tmp_path / "images/a.png")
+    truth = predictor(tile=SIZE).in_tiles().predict(PIXELS).labels
+    Image.fromarray(truth).save(tmp_path / "masks/a.png")
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES.names))
+    dataset = read_dataset(tmp_path)
+
+    def iou(model: Predictor) -> float:
+        found = scoring.score(model, dataset, dataset.records).score.value
+        assert found is not None
+        return found
+
+    assert iou(predictor()) > 0.999
+    assert iou(predictor().in_tiles()) < 0.99
+    assert predictor().in_tiles().with_postprocessor(None).tiles_only
 
 
 def test_panels_of_columns_fill_every_kind(tmp_path: Path, photograph: Path, monkeypatch: pytest.MonkeyPatch) -> None:

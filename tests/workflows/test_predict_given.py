@@ -170,7 +170,7 @@ def test_an_array_never_takes_the_name_of_a_file(run: Path, tmp_path: Path) -> N
 
 
 def test_what_is_no_image_is_refused(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(MaskwrightError, match="of type Image, and it must be an image file, a folder"):
+    with pytest.raises(MaskwrightError, match="of type Image, and it must be a path"):
         maskwright.predict(run, [Image.new("RGB", (4, 4))], out=tmp_path)
     result = maskwright.predict(run, [np.zeros((2, 3, 4, 5)), photograph()], out=tmp_path, device="cpu")
     ((_, reason),) = [(failure.path, failure.reason) for failure in result.failures]

@@ -309,11 +309,11 @@ def test_python_offers_the_verb() -> None:
 def test_arrays_are_sources_too(images: Path, tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
     first = sorted(images.rglob("*.png"))[0]
-    mixed = superpixels([first, image], out=tmp_path / "mixed", count=7)
-    assert [file.name for file in mixed.outputs] == [f"{first.stem}.tif", "array-2.tif"]
+    mixed = superpixels([image, first], out=tmp_path / "mixed", count=7)
+    assert [file.name for file in mixed.outputs] == [f"{first.stem}.tif", "array-1.tif"]
     (written,) = superpixels(image, out=tmp_path / "one", count=7).outputs
     np.testing.assert_array_equal(tifffile.imread(written), divided(image, count=7))
-    with pytest.raises(MaskwrightError, match="a source is of type int, and it must be an image file, a folder, or a"):
+    with pytest.raises(MaskwrightError, match="a source is of type int, and it must be a path"):
         superpixels(3, out=tmp_path / "none")  # type: ignore[arg-type]
 
 

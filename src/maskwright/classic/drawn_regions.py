@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from maskwright.classic.planes import check_array
 from maskwright.classic.regions import check_labels
 from maskwright.core.errors import MaskwrightError
 
@@ -99,7 +100,8 @@ def snapped(regions: NDArray[Any], mask: NDArray[Any]) -> NDArray[Any]:
 
 def _shares(regions: NDArray[Any], drawn: NDArray[Any]) -> _Shares:
     """Count the pixels of each label in each region."""
-    check_labels(regions, drawn)  # also that `drawn` is an array
+    check_array(drawn, "a mask or a scribble")
+    check_labels(regions, drawn)
     check_labels(drawn.view(np.uint8) if drawn.dtype == np.bool_ else drawn, drawn)
     names, codes = np.unique(drawn, return_inverse=True)
     places = np.unique(regions, return_inverse=True)[1].reshape(regions.shape)

@@ -100,7 +100,7 @@ def farewell(watch: Watch) -> str:
     if "train" not in watch.stages:  # the run folder is written when this stage begins
         return NOTHING_WRITTEN
     if saved is None:
-        return "interrupted before the first checkpoint: no step was saved, so the training has to begin anew"
+        return "interrupted before the first checkpoint: no step was saved, so the training has to start again"
     return (
         f"interrupted: step {saved.step} is saved in {saved.run}. Continue with: maskwright train --resume {saved.run}"
     )

@@ -70,7 +70,7 @@ def class_faults(
 def _edges_cure(dataset: Dataset) -> str:
     if dataset.masks is None:
         return "draw the edges of some images"
-    return "the masks have no edges of the kind that `read.between` names: choose another one, or leave it out"
+    return "label a second region, or choose another `read.between` if one is set"
 
 
 def _parts_faults(dataset: Dataset, shown: NDArray[np.int64], images: NDArray[np.int64]) -> Iterator[Fault]:

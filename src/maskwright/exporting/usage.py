@@ -71,13 +71,17 @@ def _of_maps(card: Card) -> list[str]:
         "pixel; names and colours are in the card, under 'classes'.",
         _CARD,
     ]
-    if card.predict.flip:
-        larger = f" at {card.predict.flip_scale:g} times its size" if card.predict.flip_scale != 1 else ""
-        lines.append(f"maskwright averages the activated maps with those of the mirrored image{larger}, mirrored back.")
     if card.decoding:
         lines.append(
             f"Decoding: {json.dumps(card.decoding)}. Add 'offsets' to the raw values of the classes before the largest "
             "is taken; divide the sums by 'temperature' before the activation to get calibrated probabilities."
+        )
+    if card.predict.flip:
+        larger = f" at {card.predict.flip_scale:g} times its size" if card.predict.flip_scale != 1 else ""
+        lines.append(
+            f"Without Python this is enough. maskwright also averages the activated maps of images of at most "
+            f"{card.predict.flip_pixels} pixels with those of the mirrored image{larger}, mirrored back, before the "
+            "decoding: it then adds 'offsets' to the logarithms of the averages."
         )
     return lines
 

@@ -170,6 +170,7 @@ class Predictor:
         Raises:
             NotStreamableError: the network cannot be computed so, or the image is flipped too.
         """
+        assert self.postprocessor is None
         if flips(self.card.predict, working):
             raise NotStreamableError("it is averaged with the flipped image (`flip`)")
         found = RowEngine(self.engine)
@@ -244,7 +245,7 @@ class Predictor:
         return whole
 
     def panels(self, size: tuple[int, int]) -> list[range]:
-        """Return the columns of an image of `size` (height, width) that `blocks` gives one part after the other."""
+        """Return the columns of an image, read by rows, that `blocks` gives one part after the other."""
         return [range(size[1])] if self.by_rows is None else self.by_rows.covered(size, self.card.data)
 
     def blocks(self, image: NDArray[Any] | RowSource, start: int = 0, panel: int | None = None) -> Iterator[Block]:
@@ -262,7 +263,7 @@ class Predictor:
         if self.postprocessor is not None:
             yield from postprocessed_blocks(self._blocks, image, self.card, self.postprocessor, start)
             return
-        suited = self._suited(image)
+        suited = self._suited(image) if panel is None else self
         if suited.by_rows is None:
             source = PreparedImage(image, self.card.data)
             yield from map(partial(blanked, gone=source.gone), self._found(source, start))
@@ -274,14 +275,13 @@ class Predictor:
             yield from map(partial(blanked, gone=source.gone), blocks)
 
     def is_large(self, image: NDArray[Any]) -> bool:
-        """Tell whether an image (H, W) or (H, W, C) is predicted by rows, if the network can be computed so."""
+        """Tell whether an image (H, W) or (H, W, C) has more pixels than `LARGE_PIXELS`, as the network sees it."""
         return math.prod(working_size_of((image.shape[0], image.shape[1]), self.card.data)) > LARGE_PIXELS
 
     def _suited(self, image: NDArray[Any] | RowSource) -> Predictor:
         """Return the predictor of an image: by rows for a large one that is held, if that is possible."""
-        if self.tiles_only or self.by_rows is not None or self.task.objects:
-            return self
-        if not isinstance(image, np.ndarray) or not self.is_large(image):
+        settled = self.tiles_only or self.by_rows is not None or self.task.objects
+        if settled or not isinstance(image, np.ndarray) or not self.is_large(image):
             return self
         suited = self.with_decoding({"temperature": 1.0, **self.card.decoding})  # else its maps are no probabilities
         try:

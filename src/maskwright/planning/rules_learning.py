@@ -48,10 +48,12 @@ NARROW = [24, 48, 96, 160]
 def architecture(facts: Facts, plan: Plan) -> list[Decision]:
     """Choose a network that suits the machine; use published weights if they are available."""
     machine, pretrained = facts.machine, facts.pretrained
-    if pretrained.available and machine.device == "cuda":
+    installed = pretrained.backbone.removeprefix(TIMM) in PACKAGES
+    if pretrained.available and machine.device == "cuda" and not installed:
         name, why = "deeplabv3plus", f"{machine.name} has the memory for wide context on a pretrained backbone"
     elif machine.device == "cuda":
-        name, why = "swiftnet", "designed for training from scratch"
+        why = "measured with the installed weights" if installed else "designed for training from scratch"
+        name = "swiftnet"
     else:
         name, why = "swiftnet", f"small enough to make many steps on {plural(machine.cores, 'core')}"
     if plan.task == "semantic" and facts.train_images <= FEW_IMAGES:
@@ -60,7 +62,7 @@ def architecture(facts: Facts, plan: Plan) -> list[Decision]:
     usual = find_model(plan.model.name).default_backbone
     published = find_backbone(usual).timm is not None
     if pretrained.available:
-        gain = f"; {PACKAGE_GAIN}" if pretrained.backbone.removeprefix(TIMM) in PACKAGES else ""
+        gain = f"; {PACKAGE_GAIN}" if installed and machine.device == "cpu" else ""
         decisions.append(Decision("model.backbone", pretrained.backbone, pretrained.reason + gain))
     elif machine.device == "cpu" and plan.model.backbone is None and published and not plan.model.weights:
         why = f"from scratch on {plural(machine.cores, 'core')}, {usual} would make too few steps"

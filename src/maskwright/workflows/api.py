@@ -160,8 +160,8 @@ def predict(
 
     Args:
         run: run folder, or its `model.safetensors`, or what `load` returned.
-        sources: images, folders, globs or lists; or arrays (H, W) or (H, W, C), which come last, and are
-            called `array-1`, `array-2`, ... by their places among the sources.
+        sources: images, folders, globs or lists; or arrays (H, W) or (H, W, C), whose results follow those
+            of files, and are called `array-1`, `array-2`, ... by their places among the sources.
         request: what to write and how; None for one made of `fields`.
         out: folder for what is written, also on S3.
         on_progress: called with (images done, images in all); 2.25 means a quarter of the third image is done.

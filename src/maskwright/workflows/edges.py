@@ -101,8 +101,8 @@ def edges(
     `maskwright.classic.edges.find_edges` returns the edges of an array instead of writing them.
 
     Args:
-        sources: image files, folders (searched recursively), globs and lists; or arrays (H, W) or (H, W, C), which come
-            last, and are called `array-1`, `array-2`, ... by their places among the sources.
+        sources: image files, folders (searched recursively), globs and lists; or arrays (H, W) or (H, W, C), whose
+            results follow those of files, and are called `array-1`, ... by their places among the sources.
         request: how to find edges, and what to write; None for one made of `fields`.
         out: folder for what is written: `edges/`, `strengths/`, ... Results keep the paths of their images below the
             sources.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import remove_leftovers
 from maskwright.core.paths import is_remote
+from maskwright.core.records import ImageRef
 from maskwright.core.text import plural
 from maskwright.inference import Predictor
 from maskwright.inference.opening import AUTO
@@ -162,10 +163,10 @@ def _predict(
 
 def _remarks(finished: Sequence[Done]) -> Iterator[str]:
     """Say how images were predicted, once what is said of several."""
-    images = defaultdict[str, list[Path]](list)
+    images = defaultdict[str, list[ImageRef]](list)
     for done in finished:
         for said in done.notes:
-            images[said].append(done.predicted.source)
+            images[said].append(ImageRef(done.predicted.source, done.predicted.page))
     for said, of in images.items():
         others = f" and {plural(len(of) - 1, 'other image')}" if len(of) > 1 else ""
         yield f"{of[0]}{others}: {said}"

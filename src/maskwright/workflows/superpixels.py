@@ -142,8 +142,8 @@ def superpixels(
     """Divide images into superpixels; a file that cannot be read is listed in `failures`, and the rest go on.
 
     Args:
-        sources: image files, folders (searched recursively), globs and lists; or arrays (H, W) or (H, W, C), which come
-            last, and are called `array-1`, `array-2`, ... by their places among the sources.
+        sources: image files, folders (searched recursively), globs and lists; or arrays (H, W) or (H, W, C), whose
+            results follow those of files, and are called `array-1`, ... by their places among the sources.
         request: how to divide and what to write; None for one made of `fields`.
         out: folder for what is written: `maps/`, `overlays/`, `features/`, `labels/`. Results keep the paths of
             their images below the sources.

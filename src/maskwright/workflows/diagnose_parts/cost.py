@@ -205,7 +205,7 @@ def _variants(study: Study) -> Iterator[tuple[str, Predictor]]:
     settings += [(f"overlap {percent(share, 0)}", {"overlap": share}) for share in OVERLAPS if share != plan.overlap]
     for name, change_ in settings:
         changed = card.model_copy(update={"predict": plan.model_copy(update=change_)})
-        yield name, Predictor(predictor.engine, changed, predictor.postprocessor)
+        yield name, Predictor(predictor.engine, changed, predictor.postprocessor, tiles_only=True)
     if not isinstance(predictor.engine, TorchEngine):
         return
     for stride in STRIDES:

@@ -52,7 +52,7 @@ def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: On
     def second(done: int, _total: int) -> None:
         first(half + done, 2 * half)
 
-    plain, refined = evaluation.scored(evaluation.predictor, first), evaluation.scored(with_it, second)
+    plain, refined = evaluation.scored(evaluation.predictor.in_tiles(), first), evaluation.scored(with_it, second)
     gain = postprocess_fit.gain(plain, refined, postprocessor.improves)
     fitted = None if found is None else found.to_json()
     more: dict[str, Any] = {name: {"settings": postprocessor.settings.model_dump(), "fitted": fitted, "means": gain}}

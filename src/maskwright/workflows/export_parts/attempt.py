@@ -65,7 +65,7 @@ class Attempts:
 
     def __init__(self, evaluation: Evaluation, target: str, folder: Path, on_event: OnEvent | None = None) -> None:
         self.evaluation, self.target, self.folder = evaluation, target, folder
-        self.trained = evaluation.predictor
+        self.trained = evaluation.predictor.in_tiles()  # as the export, so that only the network differs
         self.records = evenly(evaluation.records, IMAGES)
         self.exporter = Exporter(trained_network(model_file(evaluation.run), self.trained.card), self.trained.card)
         self._trained: Scores | None = None
@@ -105,7 +105,7 @@ class Attempts:
         what = "objects" if emits_objects(self.trained.card.channels) else "maps"
         self.tell("compare", f"the {what} of {plural(self._looked, 'image')}, and the score of {len(self.records)}")
         if self._trained is None:
-            self._trained = self._score(self.trained.in_tiles())  # as the export, so that only the network differs
+            self._trained = self._score(self.trained)
         found = self._agreement(exported)
         before, after = self._trained, self._score(exported)
         metric, card = before.headline_metric, self.trained.card

@@ -73,7 +73,8 @@ def with_names(sources: object) -> list[str | Path | Picture]:
             found.append(source)
         else:
             raise MaskwrightError(
-                f"a source is of type {type(source).__name__}, and it must be an image file, a folder, or a NumPy array"
+                f"a source is of type {type(source).__name__}, and it must be a path (file, folder, glob, list) or an "
+                'array: convert a PIL image by numpy.asarray(image.convert("RGB"))'
             )
     return found
 

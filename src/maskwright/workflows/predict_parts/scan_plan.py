@@ -77,22 +77,22 @@ def place_notes(place: Georeference | None, files: Iterable[Path]) -> Iterator[s
     if place is None or place.transform is None:
         return
     if place.is_rotated:
-        yield "its georeference is rotated; the result has the same, so it is not north up"
+        yield "the georeference is rotated; the result has the same, so it is not north up"
     outlines = [file.name for file in files if file.suffix in {".gpkg", ".geojson"}]
     if outlines and place.epsg is None:
         yield (
-            f"its reference system has no EPSG code, so {' and '.join(outlines)} cannot name it, and other programs "
+            f"the reference system has no EPSG code, so {' and '.join(outlines)} cannot name it, and other programs "
             "may take the coordinates for degrees: set the system there by hand"
         )
 
 
 def flip_notes(predictor: Predictor, size: tuple[int, int]) -> Iterator[str]:
-    """Say if an image of `size` (height, width) is too large to be averaged with the flipped one, as others are."""
-    how = predictor.card.predict
-    if how.flip and not flips(how, working_size_of(size, predictor.card.data)):
+    """Say if an image of `size` (height, width) is too large to be averaged with the flipped one."""
+    how, working = predictor.card.predict, working_size_of(size, predictor.card.data)
+    if how.flip and not flips(how, working) and predictor.postprocessor is None:  # whose pieces are small enough
         yield (
-            f"it has more than {how.flip_pixels / 1e6:.1f} megapixels, so it is not averaged with the flipped image, "
-            "which would take more than twice the time (`flip`)"
+            f"not averaged with the flipped image, because the network sees more than {how.flip_pixels:,} pixels of it "
+            "(`predict.flip_pixels`): it would take more than twice the time (`flip`)"
         )
 
 
@@ -101,20 +101,14 @@ class RowPlan(NamedTuple):
 
     Attributes:
         panels: of columns that it is cut into, because all columns together would take too much memory.
-        flip: the plan would average with the flipped image, if this one were not so large.
     """
 
     panels: int
-    flip: bool
 
     def describe(self) -> str:
         """Say it in a sentence."""
-        said = "it is predicted by rows, without tiles: its labels are those of the whole image in one pass"
-        if self.panels > 1:
-            said += f", computed in {self.panels} panels of columns, which saves memory"
-        if self.flip:
-            said += ", not averaged with those of the flipped image, which would take more than twice the time (`flip`)"
-        return said
+        said = "predicted by rows, without tiles: the labels are those of the whole image in one pass"
+        return f"{said}, computed in {self.panels} panels of columns, which saves memory" if self.panels > 1 else said
 
 
 class TilePlan(NamedTuple):
@@ -135,7 +129,7 @@ class TilePlan(NamedTuple):
     def describe(self) -> str:
         """Say it in a sentence."""
         return (
-            f"it is predicted in tiles of {self.tile} pixels that overlap by {self.overlap}: of the pixels more than "
+            f"predicted in tiles of {self.tile} pixels that overlap by {self.overlap}: of the pixels more than "
             f"{self.reach.pixels} from the edge of a tile, {100 * self.reach.agreement:.2f} % get the same class as if "
             "the network saw what is beyond it (measured on this image); it cannot be predicted by rows, without "
             f"overlaps, because {self.why}"
@@ -157,7 +151,7 @@ def planned(predictor: Predictor, source: RowSource) -> tuple[Predictor, RowPlan
         return predictor, None
     try:
         streamed = predictor.in_rows(prepared.working)
-        return streamed, RowPlan(len(streamed.panels(source.size)), card.predict.flip)
+        return streamed, RowPlan(len(streamed.panels(source.size)))
     except NotStreamableError as error:
         why = str(error)
     if min(prepared.working) < 2 * side:

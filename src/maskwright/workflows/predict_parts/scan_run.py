@@ -22,7 +22,7 @@ from maskwright.tasks.scan import Scan
 from maskwright.workflows.predict_parts import scan_plan
 from maskwright.workflows.predict_parts.bands import LabelBands, remove
 from maskwright.workflows.predict_parts.results import unusable, usable
-from maskwright.workflows.predict_parts.scan_plan import RowPlan, TilePlan, place_notes, planned
+from maskwright.workflows.predict_parts.scan_plan import RowPlan, TilePlan, flip_notes, place_notes, planned
 from maskwright.workflows.predict_parts.scans import fill, identity
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def predict_scan(
         tiled, plan = _planned(picture, predictor, source, judged=options.judged)
         key = identity(tiled, picture, source, judged=options.judged)
         bands = LabelBands(parts, source.size, key, tiled.panels(source.size))
-        notes = list(_remarks(source, plan, level, writers))
+        notes = [*_remarks(source, plan, level, writers), *flip_notes(predictor, source.size)]
         if bands.done:
             notes.append(f"the prediction goes on at {bands.place()}")
         for number, panel in enumerate(bands.panels):

@@ -205,7 +205,7 @@ def _reason(path: Path) -> str:
     url = address(path)
     if url is not None:
         rule = "only predict reads addresses, and only those of S3, s3://BUCKET/PREFIX"
-        return f"{url} is an address: {rule}. Download it, and give the file or folder"
+        return f"{url} is an address: {rule}. Give the path of a file or folder of this machine"
     if glob.has_magic(str(path)):
         return f"{path} matches no image: put the pattern in quotes, and check the folder before the first wildcard"
     if str(path).startswith("camera:"):

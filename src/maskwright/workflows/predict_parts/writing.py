@@ -274,8 +274,8 @@ class Writing:
     def _blocks(self, image: Any) -> Iterator[Block]:
         self.predictor.check(image)
         rows = isinstance(image, SlicedRows)
-        large = not rows and self.predictor.is_large(image)
-        with keep_freed_memory() if large else nullcontext():  # each turn, or row of tiles, allocates the same
+        apart = rows or self.predictor.task.objects or self.predictor.postprocessor
+        with nullcontext() if apart or not self.predictor.is_large(image) else keep_freed_memory():  # turns are alike
             yield from self.predictor.blocks(image.source if rows else image)
 
 
