@@ -136,7 +136,7 @@ def test_a_note_says_that_a_large_image_is_not_flipped(tmp_path: Path, photograp
         assert any(note.startswith(words) for note in notes) == said
 
 
-def test_scores_are_those_of_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_those_of_one_pass(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "masks").mkdir()
     Image.fromarray(PIXELS).save(tmp_path / "images/a.png")

@@ -155,7 +155,7 @@ def _options(study: Study, deadline: float) -> Answer:
     variants = list(_variants(study))
     records = _sample(study, deadline, len(variants) + 1)
     started = time.monotonic()
-    base = study.scored(records=records)
+    base = study.scored(records=records, predictor=study.predictor.in_tiles())  # as all variants: one thing changes
     usual = (time.monotonic() - started) / max(1, len(records))
     rows: list[tuple[Cell, ...]] = []
     best = ("", 0.0, Figure("", None))
@@ -164,7 +164,7 @@ def _options(study: Study, deadline: float) -> Answer:
             rows.append((name, "not measured", "", ""))
             continue
         started = time.monotonic()
-        found = study.scored(records=records, predictor=predictor)
+        found = study.scored(records=records, predictor=predictor.in_tiles())
         taken = (time.monotonic() - started) / max(1, len(records))
         figure = change(base, found)
         rows.append((name, figure, f"{taken / usual:.2f} x", f"{1000 * taken:.0f} ms"))
@@ -205,7 +205,7 @@ def _variants(study: Study) -> Iterator[tuple[str, Predictor]]:
     settings += [(f"overlap {percent(share, 0)}", {"overlap": share}) for share in OVERLAPS if share != plan.overlap]
     for name, change_ in settings:
         changed = card.model_copy(update={"predict": plan.model_copy(update=change_)})
-        yield name, Predictor(predictor.engine, changed, predictor.postprocessor, tiles_only=True)
+        yield name, Predictor(predictor.engine, changed, predictor.postprocessor)
     if not isinstance(predictor.engine, TorchEngine):
         return
     for stride in STRIDES:
