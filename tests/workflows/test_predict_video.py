@@ -295,10 +295,15 @@ def test_frames_that_do_not_fit_the_model_are_one_failure(tmp_path: Path) -> Non
 
 def test_memory_does_not_grow_with_the_video(by_red: Predictor, tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", 500, size=(32, 32))
-    peaks = []
-    for frames in (100, 500):
+
+    def peak(frames: int) -> int:
         tracemalloc.start()
         maskwright.predict(by_red, clip, out=tmp_path / "out", save="mask,overlay", frames=frames, smooth_video=True)
-        peaks.append(tracemalloc.get_traced_memory()[1])
+        memory = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 200_000
+        return memory
+
+    peak(1)  # Imports what a video needs.
+    few = peak(100)
+    # The allocations of all threads count, also of those that an earlier test left. They disturb one run, not each.
+    assert min(peak(500) for _ in range(3)) < few + 200_000
