@@ -20,7 +20,7 @@ from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones import hub, packages
 from maskwright.models.backbones.packages import MEAN, PACKAGES, STD, Package, checked_file
-from maskwright.models.backbones.timm_weights import adapt_stem, in_timm_names, load_by_name
+from maskwright.models.backbones.timm_weights import adapt_stem, in_timm_names, load_by_name, whole_state
 from maskwright.models.weights import read_tensors
 
 NAMES = sorted(PACKAGES)
@@ -32,7 +32,7 @@ ESPRESSO = 967
 def classified(name: str, photo: str, side: int) -> int:
     """Classify the middle of a photograph with timm's whole network, filled from the package."""
     network = timm.create_model(name)
-    network.load_state_dict(in_timm_names(name, read_tensors(checked_file(PACKAGES[name]))))
+    network.load_state_dict(in_timm_names(whole_state(name), read_tensors(checked_file(PACKAGES[name]))))
     image = getattr(skimage.data, photo)()
     left = (image.shape[1] - image.shape[0]) // 2
     square = cv2.resize(image[:, left : left + image.shape[0]], (side, side), interpolation=cv2.INTER_AREA)
@@ -91,7 +91,7 @@ def test_other_channels_see_an_image_that_is_alike_in_all_of_them_as_before() ->
 
 def test_names_of_another_network_stay_as_they_are() -> None:
     tensors = read_tensors(checked_file(PACKAGES["tf_efficientnet_lite0"]))
-    assert in_timm_names("tf_efficientnet_lite1", tensors) == tensors
+    assert in_timm_names(whole_state("tf_efficientnet_lite1"), tensors) == tensors
     network = timm.create_model("tf_efficientnet_lite0", features_only=True)
     before = network.conv_stem.weight.clone()
     assert not load_by_name(network, tensors, 3)

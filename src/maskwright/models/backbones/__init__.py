@@ -1,6 +1,7 @@
 """Backbones: image to feature pyramid. The table below names ours and the timm ones worth trying first.
 
-timm is imported only when a timm backbone is built, and transformers only for an imported backbone of that library.
+timm is imported only when one of its backbones is built that is not an EfficientNet-Lite, and transformers only for an
+imported backbone of that library.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from maskwright.core.errors import MaskwrightError, nearest
 from maskwright.models.backbones import (
     compact,
+    efficientnet_lite,
     filters,
     mit,
     mobilenet,
@@ -116,9 +118,11 @@ def find_backbone(name: str) -> BackboneEntry:
         return BACKBONES[name]
     if name == transformers_backbone.NAME:
         return BackboneEntry(transformers_backbone.build, "a network of the transformers library, from an import")
+    bare = name.removeprefix(TIMM)
+    if bare in efficientnet_lite.SCALES:
+        return BackboneEntry(partial(efficientnet_lite.build, bare), f"timm's {bare}, built without timm", bare)
     import timm
 
-    bare = name.removeprefix(TIMM)
     if timm.is_model(bare.partition(".")[0]):
         plain = timm.models.is_model_in_modules(bare, vit.FAMILIES)
         return _vit(bare, f"timm's {bare}") if plain else _timm(bare, f"timm's {bare}")

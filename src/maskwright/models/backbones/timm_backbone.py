@@ -158,12 +158,13 @@ def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -
         network = timm.create_model(name, **settings)
         if weights is not None:
             own = network.state_dict()
-            found, notes = read_network(weights, {*own, *whole_state(name)}, least=len(own) // 2)
-            tensors = in_timm_names(name, found)
+            whole = whole_state(name)
+            found, notes = read_network(weights, {*own, *whole}, least=len(own) // 2)
+            tensors = in_timm_names(whole, found)
             if not load_by_name(network, tensors, in_channels):
                 overlay = {"state_dict": dict(tensors)}
                 network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **settings)
-            check_loaded(network, tensors, in_channels, f"{weights}", name)
+            check_loaded(network, tensors, in_channels, f"{weights}", name, whole)
     except _FAILURES as error:
         raise _cannot_build(name, output_stride, weights, error) from None
     _drop_unused(network)

@@ -22,19 +22,18 @@ _POSITIONS = ("pos_embed", "relative_position")
 _EFFICIENTNET_STEM = "_conv_stem.weight"
 
 
-def in_timm_names(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def in_timm_names(whole: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give the weights of an EfficientNet in the names of EfficientNet-PyTorch (`_blocks.0._bn1.weight`) timm's names.
 
     Both projects hold the same layers in the same order, so the n-th tensor of one is the n-th of the other. Weights
     in other names, or in other shapes than timm's network has, are returned as they are.
 
     Args:
-        name: of the network in timm.
-        tensors: of the whole network, its classifier included, in the order of its layers.
+        whole: all tensors of timm's network by name, in the order of its layers; see `whole_state`.
+        tensors: those of the file, the classifier included, in the same order.
     """
     if _EFFICIENTNET_STEM not in tensors:
         return dict(tensors)
-    whole = whole_state(name)
     if [value.shape for value in whole.values()] != [value.shape for value in tensors.values()]:
         return dict(tensors)
     return dict(zip(whole, tensors.values(), strict=True))
@@ -73,13 +72,20 @@ def adapt_stem(weight: Tensor, channels: int) -> Tensor:
     return torch.cat(filters, 1) * (RGB / channels)
 
 
-def check_loaded(network: nn.Module, tensors: dict[str, Tensor], in_channels: int, source: str, name: str) -> None:
+def check_loaded(
+    network: nn.Module,
+    tensors: Mapping[str, Tensor],
+    in_channels: int,
+    source: str,
+    name: str,
+    whole: Mapping[str, Tensor],
+) -> None:
     """Refuse weights of which timm let something pass that the network holds and the file does not, or the reverse.
 
     timm loads without insisting on every name, and some families rename or reshape on the way, so names alone prove
     nothing: we look for each tensor's values in the file. What is constant may be anything, and needs its name. Two
     kinds may differ: a first layer that was adapted to other channels, and position codes that it brought to another
-    size. The file may hold more, such as a classifier, but not a tenth more than timm's whole network has.
+    size. The file may hold more, such as a classifier, but not a tenth more than `whole` has, timm's whole network.
     """
     own = {key: value for key, value in network.state_dict().items() if value.is_floating_point()}
     known = {(tensor.numel(), _sum(tensor)) for tensor in tensors.values() if tensor.is_floating_point()}
@@ -93,17 +99,19 @@ def check_loaded(network: nn.Module, tensors: dict[str, Tensor], in_channels: in
     ]
     if in_channels != RGB:
         strange = [key for key in strange if (_plain(key), _in_colour(own[key])) not in given.items()]
-    more = sorted(given.keys() - {_plain(key) for key in whole_state(name)}) if named else []
+    more = sorted(given.keys() - {_plain(key) for key in whole}) if named else []
     if strange or 10 * len(more) > len(given):
         what = (
             f"{len(strange)} of its tensors {agree(len(strange), 'is', 'are')} not in the file"
             if strange
             else f"the file holds {len(more)} more"
         )
-        raise MisfitError(
-            f"{source} does not fit timm's {name}: {what} ({', '.join((strange or more)[:3])}): give a file that was "
-            "saved from this network"
-        )
+        raise misfit(source, name, f"{what} ({', '.join((strange or more)[:3])})")
+
+
+def misfit(source: str, name: str, why: str) -> MisfitError:
+    """Return the error for a file that holds no weights of a network."""
+    return MisfitError(f"{source} does not fit timm's {name}: {why}: give a file that was saved from this network")
 
 
 def _plain(key: str) -> str:
