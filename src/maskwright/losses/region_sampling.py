@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou, roi_align
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +78,8 @@ def matches(objects: Tensor, boxes: Tensor, near: float, far: float, *, best: bo
         far: IoU below which a box has no object.
         best: the boxes that overlap an object most have one too, however little that is.
     """
+    from torchvision.ops import box_iou  # here, because it takes seconds, and every task imports this module
+
     if not len(objects):
         return torch.full((len(boxes),), NOTHING, device=boxes.device)
     shares = box_iou(objects, boxes)
@@ -144,6 +145,8 @@ def masks_in(truth: Truth, found: Tensor, boxes: Tensor, *, aligned: bool) -> Te
     `aligned` says how masks lie in boxes, see `models.objects.base.Found`. The objects are read one after another, each
     in its own bounding box: a stack of whole masks would fill the memory.
     """
+    from torchvision.ops import roi_align
+
     masks = boxes.new_zeros((len(boxes), MASK, MASK))
     for number in found.unique().tolist():
         left, top, right, bottom = truth.boxes[number].long().tolist()

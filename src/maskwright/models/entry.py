@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ class ModelEntry:
     """One architecture of the catalog.
 
     Attributes:
-        builder: `builder(backbone, classes, dropout, **options) -> Segmenter`.
+        source: its builder, or the name of the module whose `build` it is: that is imported when it is first asked for,
+            because a library that it needs takes seconds to import.
         paper: authors and short title.
         year: of publication.
         url: of the paper.
@@ -31,7 +33,7 @@ class ModelEntry:
         averages: it averages over the whole image, unless `predict.window` says over which part.
     """
 
-    builder: Callable[..., Segmenter]
+    source: Callable[..., Segmenter] | str
     paper: str
     year: int
     url: str
@@ -43,6 +45,14 @@ class ModelEntry:
     tasks: tuple[str, ...] | None = None
     learns: Literal["maps", "regions", "queries", "pixels"] = "maps"
     averages: bool = False
+
+    @property
+    def builder(self) -> Callable[..., Segmenter]:
+        """Return `builder(backbone, classes, dropout, **options) -> Segmenter`."""
+        if not isinstance(self.source, str):
+            return self.source
+        found: Callable[..., Segmenter] = import_module(self.source).build
+        return found
 
     @property
     def objects(self) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from maskwright.models.entry import ModelEntry
-from maskwright.models.objects import mask2former, maskrcnn
+from maskwright.models.objects import mask2former
 
 OBJECT_MODELS: dict[str, ModelEntry] = {
     "maskrcnn": ModelEntry(
-        maskrcnn.build,
+        "maskwright.models.objects.maskrcnn",  # its layers are torchvision's
         "He et al., Mask R-CNN",
         2017,
         "https://arxiv.org/abs/1703.06870",
