@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from maskwright.models.dispatch import DispatchMode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +42,7 @@ class PartMemory:
     most: int
 
 
-class _Live(TorchDispatchMode):
+class _Live(DispatchMode):
     """Counts the bytes of the tensors that operations make and something still holds.
 
     Attributes:

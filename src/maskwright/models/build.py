@@ -18,6 +18,7 @@ from maskwright.models.backbones.dilation import STRIDES
 from maskwright.models.catalog import ModelEntry, find_model
 from maskwright.models.heads.pixel import aux_heads
 from maskwright.models.weights import MisfitError, check_fits, is_whole_model, load_exactly
+from maskwright.models.without_values import without_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -137,7 +138,7 @@ def restore(
         MaskwrightError: as `create`, or the tensors do not fit.
     """
     with torch.random.fork_rng(devices=[]):
-        with torch.device("meta"):
+        with without_values():
             empty = create_from_plan(plan, classes, in_channels)
         check_fits(empty, fitted(empty), source)
         segmenter = create_from_plan(plan, classes, in_channels)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from maskwright.models.build import create, create_from_plan
+from maskwright.models.without_values import without_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +59,7 @@ def planned_network(plan: ModelPlan, channels: Sequence[Channels], in_channels: 
         channels: that it emits.
         in_channels: of the image.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with without_values():
         return create_from_plan(plan.plain(), channels, in_channels)
 
 
@@ -115,7 +116,7 @@ def cost_of(name: str, backbone: str | None = None, classes: int = CLASSES, side
     Raises:
         MaskwrightError: an unknown name.
     """
-    with torch.device("meta"):
+    with without_values():
         return count(create(name, classes, backbone=backbone), side=side)
 
 

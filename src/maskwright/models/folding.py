@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_weights
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from maskwright.models.dispatch import DispatchMode
 from maskwright.models.layers.norm import BatchNorm2d, BatchNormAct2d
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def fold_batch_norms(network: nn.Module, channels: int) -> None:
                 setattr(parent, name, _rest(child))
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(DispatchMode):
     """Sees which convolution made the tensor that a batch normalisation takes, and what else uses it."""
 
     def __init__(self) -> None:

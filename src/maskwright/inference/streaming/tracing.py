@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from maskwright.models.dispatch import DispatchMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +75,7 @@ class Operation:
         return found
 
 
-class Tracer(TorchDispatchMode):
+class Tracer(DispatchMode):
     """Notes the operations on an image while it is switched on.
 
     Args:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.plan import ModelPlan
 from maskwright.models.backbones import find_backbone
@@ -35,6 +33,7 @@ from maskwright.models.importers.smp_names import (
     UNETPLUSPLUS,
     UPERNET,
 )
+from maskwright.models.without_values import without_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +55,7 @@ def _unet(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
 
 def _unetplusplus(config: Mapping[str, Any], origin: str) -> dict[str, Any]:
     name = _encoder_name(config)
-    with torch.device("meta"):
+    with without_values():
         finest = find_backbone(_encoder(name, origin)[0]).builder(3, None).reductions[0]
     if finest > 2:
         raise MaskwrightError(

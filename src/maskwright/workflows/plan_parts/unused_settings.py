@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from maskwright import models
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan_file import set_keys
 from maskwright.models.catalog import find_model
+from maskwright.models.without_values import without_values
 from maskwright.tasks import find_task, task_of
 from maskwright.workflows.plan_parts.suggested_task import EDGES, INSTANCE
 
@@ -116,6 +115,6 @@ def _unused(key: str, why: str, cure: str) -> MaskwrightError:
 
 def _has_auxiliary(plan: Plan) -> bool:
     """Whether the planned network gives auxiliary logits; it is built without memory to see."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with without_values():
         segmenter = models.create_from_plan(plan.model.plain(), 2, plan.data.channels)
     return segmenter.auxiliary_count > 0
