@@ -28,9 +28,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from scipy.optimize import linear_sum_assignment, linprog
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+import scipy  # its parts are imported when they are used
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -167,7 +165,7 @@ def _extend(matching: _Matching, pairs: _Pairs) -> Mask:
     partners change no path outside the reached part, so the next search needs only this part.
     """
     found, truth = len(matching.of_found), len(matching.of_truth)
-    order = csr_array((pairs.targets + 1, (pairs.sources, pairs.targets)), (found, truth))
+    order = scipy.sparse.csr_array((pairs.targets + 1, (pairs.sources, pairs.targets)), (found, truth))
     sources, targets = np.repeat(np.arange(found), np.diff(order.indptr)), order.data - 1
     while True:
         degrees = np.bincount(sources, minlength=found)
@@ -175,8 +173,8 @@ def _extend(matching: _Matching, pairs: _Pairs) -> Mask:
         nodes = np.where(matching.of_truth < 0, found + np.arange(truth), matching.of_truth)
         indices = np.concatenate([nodes[targets], free])
         sizes = np.concatenate([[0], degrees, np.zeros(truth, np.int64), [len(free)]])
-        graph = csr_array((np.ones(len(indices)), indices, np.cumsum(sizes)), (found + truth + 1,) * 2)
-        reached, before = breadth_first_order(graph, found + truth)
+        graph = scipy.sparse.csr_array((np.ones(len(indices)), indices, np.cumsum(sizes)), (found + truth + 1,) * 2)
+        reached, before = scipy.sparse.csgraph.breadth_first_order(graph, found + truth)
         contested = np.zeros(found + truth + 1, np.bool_)
         contested[reached] = True
         goals = reached[(reached >= found) & (reached < found + truth)]
@@ -233,8 +231,8 @@ def _connected(row: Indices, column: Indices) -> list[Indices]:
     if not len(row):
         return []
     nodes = row.max() + column.max() + 2
-    graph = csr_array((np.ones(len(row), np.int8), (row, column + row.max() + 1)), (nodes, nodes))
-    number, labels = connected_components(graph, directed=False)
+    graph = scipy.sparse.csr_array((np.ones(len(row), np.int8), (row, column + row.max() + 1)), (nodes, nodes))
+    number, labels = scipy.sparse.csgraph.connected_components(graph, directed=False)
     label = labels[row]
     return np.split(np.argsort(label, kind="stable"), np.cumsum(np.bincount(label, minlength=number))[:-1])
 
@@ -246,14 +244,14 @@ def _dense_assignment(row: Indices, column: Indices, lengths: NDArray[np.float64
     """
     costs = np.full((row.max() + 1, column.max() + 1), np.inf)
     costs[row, column] = lengths
-    return linear_sum_assignment(costs)[1]
+    return scipy.optimize.linear_sum_assignment(costs)[1]
 
 
 def _sparse_assignment(row: Indices, column: Indices, lengths: NDArray[np.float64]) -> Indices:
     """Do the same as a linear programme, in memory proportional to the pairs: its vertices are assignments."""
     pairs = np.arange(len(row))
-    once, at_most_once = (csr_array((np.ones(len(row)), (side, pairs))) for side in (row, column))
-    solved = linprog(
+    once, at_most_once = (scipy.sparse.csr_array((np.ones(len(row)), (side, pairs))) for side in (row, column))
+    solved = scipy.optimize.linprog(
         lengths,
         A_eq=once,
         b_eq=np.ones(once.shape[0]),

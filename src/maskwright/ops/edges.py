@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-from scipy import ndimage
+import scipy  # its parts are imported when they are used, which takes longer than all else here
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,7 +160,7 @@ def _sampled(
     field: NDArray[np.float32], rows: NDArray[np.floating], columns: NDArray[np.floating]
 ) -> NDArray[np.float32]:
     """Interpolate bilinearly at points (n,); beyond the border lies the border's value."""
-    return ndimage.map_coordinates(field, (rows, columns), order=1, mode="nearest")
+    return scipy.ndimage.map_coordinates(field, (rows, columns), order=1, mode="nearest")
 
 
 def _fade(size: int, border: int) -> NDArray[np.float32]:
@@ -179,7 +179,7 @@ def _shifts(strength: NDArray[np.float32], pixels: NDArray[np.intp]) -> NDArray[
     angle = normals(strength)[tuple(pixels.T)]
     across = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     before, at, after = (
-        ndimage.map_coordinates(
+        scipy.ndimage.map_coordinates(
             strength, (pixels + step * across[:, ::-1]).T, np.float64, order=1, mode="nearest", prefilter=False
         )
         for step in (-1, 0, 1)

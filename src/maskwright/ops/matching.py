@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy  # its parts are imported when they are used
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,4 +25,4 @@ def matched(costs: NDArray[np.floating]) -> tuple[NDArray[np.intp], NDArray[np.i
     """
     finite = np.isfinite(costs)
     most = np.abs(costs[finite]).max(initial=0.0)
-    return linear_sum_assignment(np.where(finite, costs, (2 * most + 1) * (min(costs.shape) + 1)))
+    return scipy.optimize.linear_sum_assignment(np.where(finite, costs, (2 * most + 1) * (min(costs.shape) + 1)))
