@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from maskwright import models
+from maskwright.inference.streaming.convolving import convolved
 from maskwright.inference.streaming.fusion import ActivatedConvolution, PaddedConvolution
 from maskwright.inference.streaming.network import RowNetwork
 from maskwright.inference.streaming.panels import cut
@@ -175,14 +176,14 @@ def test_tall_turns_make_wide_maps_in_pieces(monkeypatch: pytest.MonkeyPatch) ->
     with torch.no_grad():
         whole = network(image.clone())
     found, _ = RowNetwork.of(network, torch.zeros(1, 3, 64, 64))
-    (step, _), heights, convolve = found.steps, [], nn.functional.conv2d
+    (step, _), heights = found.steps, []
 
     def seen(x: Tensor, weight: Tensor, *others: Any) -> Tensor:
         if weight.shape[2] == 1:
             heights.append(x.shape[2])
-        return convolve(x, weight, *others)
+        return convolved(x, weight, *others)
 
-    monkeypatch.setattr(nn.functional, "conv2d", seen)
+    monkeypatch.setattr("maskwright.inference.streaming.layers.convolved", seen)
     schedule = Schedule(found, 160, 160)
     stream = Stream(schedule, schedule.turns.start)
     maps = [part for band in stream.bands() if (part := stream.turn(image[:, :, slice(*band)])[1]) is not None]
@@ -193,6 +194,46 @@ def test_tall_turns_make_wide_maps_in_pieces(monkeypatch: pytest.MonkeyPatch) ->
     at_once = replace(found, steps=(replace(step, inner_rows=1000), found.steps[1]))
     more = Schedule(at_once, 640, 320).peak_bytes(100) - Schedule(found, 640, 320).peak_bytes(100)
     assert more == 4 * 100 * 64 * (159 * 2 + 5 - 35)
+
+
+@given(
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    groups=st.sampled_from([1, 2, 4]),
+    channels=st.integers(1, 3),
+    bias=st.booleans(),
+    last=st.booleans(),
+)
+@settings(deadline=None, max_examples=60)
+def test_convolutions_are_those_of_torch(
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+    channels: int,
+    *,
+    bias: bool,
+    last: bool,
+) -> None:
+    x = picture(11, 9, groups * channels)
+    x[0, 0, 4, 4] = torch.nan
+    x = x.contiguous(memory_format=torch.channels_last) if last else x
+    layer = nn.Conv2d(groups * channels, 2 * groups, kernel, stride, padding, dilation, groups, bias)
+    arguments = (x, layer.weight.detach(), None if layer.bias is None else layer.bias.detach())
+    with torch.no_grad():
+        found = convolved(*arguments, stride, padding, dilation, groups)
+        torch.testing.assert_close(found, layer(x), equal_nan=True)
+
+
+def test_another_precision_is_left_to_torch() -> None:
+    x, weight = picture(9).double(), torch.randn(2, 3, 3, 3)
+    ones = (1, 1), (1, 1), (1, 1), 1
+    assert convolved(x, weight.double(), None, *ones).dtype == torch.float64
+    with torch.autocast("cpu", torch.bfloat16):
+        assert convolved(x.float(), weight, None, *ones).dtype == torch.bfloat16
 
 
 def test_a_map_that_two_layers_read_is_not_fused() -> None:

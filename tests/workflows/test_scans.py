@@ -227,7 +227,7 @@ def test_turns_are_tall_unless_memory_lacks(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(streamed, "TURN_PIXELS", 1 << 19)
     assert [engine.schedule((40_000, width)).rows for width in (2048, 4096, 12_000)] == [256, 128, 64]
     tall = engine.schedule((40_000, 12_000)).peak_bytes(12_000)
-    monkeypatch.setattr(streamed, "MAX_PEAK_BYTES", tall - 1)
+    monkeypatch.setattr(streamed, "TALL_PEAK_BYTES", tall - 1)
     short = engine.schedule((40_000, 12_000))
     assert short.rows == 32
     assert short.peak_bytes(12_000) < tall

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch.nn import functional as F
 
+from maskwright.inference.streaming.convolving import convolved
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -198,7 +200,7 @@ class Convolution(Window):
             x = F.pad(x, (0, 0, span.above, span.below))
         stride, padding, dilation = self.columns
         down = (self.stride, stride), (0, padding), (self.dilation, dilation)
-        return F.conv2d(x, self.weight, self.bias, *down, self.groups)
+        return convolved(x, self.weight, self.bias, *down, self.groups)
 
 
 @dataclass(frozen=True)
