@@ -17,13 +17,13 @@ from maskwright.models.bundle import Card, CardClasses
 if TYPE_CHECKING:
     from pathlib import Path
 
-SLOW = ("timm", "torchvision", "torch._dynamo", "sympy")
+SLOW = ("timm", "torchvision", "torch._dynamo", "sympy", "lightning_fabric")
 CODE = f"""
 import sys
 import numpy as np
-from maskwright.inference import Predictor
+import maskwright as mw
 from maskwright.inference.streamed import RowEngine
-predictor = Predictor.load(sys.argv[1], "cpu")
+predictor = mw.load(sys.argv[1], device="cpu")
 predictor.maps(np.zeros((64, 64, 3), np.uint8))
 if sys.argv[2] == "rows":
     RowEngine(predictor.engine)
@@ -36,7 +36,8 @@ print(*[name for name in {SLOW} if name in sys.modules])
     [
         ("unet", "compact", ""),
         ("unet", "timm:tf_efficientnet_lite0", ""),
-        ("swiftnet", "mit", ""),  # random weights are normal here, which torch draws with its compiler on the meta device
+        # Its random weights are normal, for which torch loads its compiler on the meta device.
+        ("swiftnet", "mit", ""),
         ("unet", "resnet18", "timm torchvision torch._dynamo sympy"),
     ],
 )

@@ -1,7 +1,12 @@
-"""The Python API: the verbs as functions, exported by `import maskwright as mw`. Prints nothing."""
+"""The Python API: the verbs as functions, exported by `import maskwright as mw`. Prints nothing.
+
+Each imports what it does when it is called: a prediction need not load what trains, which takes seconds.
+"""
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +16,6 @@ from maskwright.core.keywords import request_of
 from maskwright.core.paths import path_of
 from maskwright.core.plan import SplitPlan
 from maskwright.inference.predictor import Predictor
-from maskwright.workflows import compress as compressing
-from maskwright.workflows import evaluate as evaluating
-from maskwright.workflows import export as exporting
-from maskwright.workflows import import_ as importing
-from maskwright.workflows import inspect as inspecting
-from maskwright.workflows import plan as planning
-from maskwright.workflows import predict as predicting
-from maskwright.workflows import train as training
 from maskwright.workflows.compress_request import CompressRequest
 from maskwright.workflows.export_request import ExportRequest
 from maskwright.workflows.predict_parts.pictures import with_names
@@ -67,6 +64,8 @@ def inspect(
     Raises:
         MaskwrightError: there is no such folder, or no known layout in it.
     """
+    from maskwright.workflows import inspect as inspecting
+
     return inspecting.inspect(
         path_of(data, "data", IMAGES), read, SplitPlan(group_by=group_by), seed, on_progress, task
     )
@@ -86,6 +85,8 @@ def plan(
     Raises:
         MaskwrightError: the data cannot be trained on, or a value breaks its rule.
     """
+    from maskwright.workflows import plan as planning
+
     return planning.make_plan(path_of(data, "data", IMAGES), request_of(PlanRequest, request, fields), on_progress).plan
 
 
@@ -113,9 +114,14 @@ def train(
     Raises:
         MaskwrightError: the data cannot be trained on, a value breaks its rule, or `out` cannot be written.
     """
+    wanted = request_of(PlanRequest, request, fields)
+    if wanted.started is None:  # the import belongs to the budget
+        wanted = replace(wanted, started=time.monotonic())
+    from maskwright.workflows import train as training
+
     return training.train(
         None if data is None else path_of(data, "data", IMAGES),
-        request_of(PlanRequest, request, fields),
+        wanted,
         None if out is None else Path(out),
         resume=None if resume is None else Path(resume),
         log=tuple(log),
@@ -143,6 +149,8 @@ def evaluate(
     Raises:
         MaskwrightError: no model, no data, or classes that do not match.
     """
+    from maskwright.workflows import evaluate as evaluating
+
     model, images = path_of(run, "run", MODEL), path_of(data, "data", IMAGES)
     return evaluating.evaluate(model, images, request_of(EvaluateRequest, request, fields), on_progress)
 
@@ -170,6 +178,8 @@ def predict(
     Raises:
         MaskwrightError: no model, no image, a value that breaks its rule, or `out` cannot be written.
     """
+    from maskwright.workflows import predict as predicting
+
     return predicting.predict(
         run if isinstance(run, Predictor) else path_of(run, "run", MODEL),
         with_names(sources),
@@ -194,6 +204,8 @@ def export(
         MaskwrightError: no model, no held-out images, a network that cannot be exported, a missing package, or an
             export that does not agree with the model. Nothing is written then.
     """
+    from maskwright.workflows import export as exporting
+
     return exporting.export(path_of(run, "run", MODEL), request_of(ExportRequest, request, fields), on_event)
 
 
@@ -211,6 +223,8 @@ def compress(
     Raises:
         MaskwrightError: no finished run, a model that cannot teach or be narrowed, or a training that is refused.
     """
+    from maskwright.workflows import compress as compressing
+
     return compressing.compress(path_of(run, "run", MODEL), request_of(CompressRequest, request, fields), on_event)
 
 
@@ -237,6 +251,8 @@ def import_model(
         MaskwrightError: an unknown source, a network that maskwright does not have, weights that are unavailable or do
             not fit, or a file that cannot be written.
     """
+    from maskwright.workflows import import_ as importing
+
     # A text, as the command line takes them.
     names, objects = (
         [name.strip() for name in given.split(",")] if isinstance(given, str) else given for given in (classes, things)
