@@ -89,12 +89,12 @@ def test_the_packages_fill_it_as_they_fill_timms(name: str, channels: int) -> No
     assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in ours.state_dict().items())
 
 
-def test_a_file_of_timm_fills_it_with_or_without_its_classifier(tmp_path: Path) -> None:
+def test_a_file_of_timm_fills_it_with_or_without_classifier_and_counters(tmp_path: Path) -> None:
     whole = timm.create_model("tf_efficientnet_lite0")
     features = timm.create_model("tf_efficientnet_lite0", features_only=True)
-    for number, network in enumerate((whole, features)):
-        file = tmp_path / f"{number}.safetensors"
-        save_file(dict(network.state_dict()), file)
+    for number, network in enumerate((whole, features, whole)):
+        file, state = tmp_path / f"{number}.safetensors", network.state_dict()
+        save_file({key: value for key, value in state.items() if number < 2 or "num_batches" not in key}, file)
         ours = efficientnet_lite.build("tf_efficientnet_lite0", 3, file)
         assert torch.equal(ours.network["conv_stem"].weight, network.conv_stem.weight)
 
@@ -108,7 +108,12 @@ def test_errors_name_the_value_and_the_rule(tmp_path: Path) -> None:
             efficientnet_lite.build(name, 3, levels=levels)
     other = tmp_path / "other.safetensors"
     save_file(dict(timm.create_model("tf_efficientnet_lite1").state_dict()), other)
-    with pytest.raises(
-        MaskwrightError, match=r"other\.safetensors does not fit timm's tf_efficientnet_lite0: .*give a"
-    ):
+    with pytest.raises(MaskwrightError, match=r"other\.safetensors does not fit timm's tf_efficientnet_lite0: .*give"):
+        efficientnet_lite.build(name, 3, other)
+    state = dict(timm.create_model(name).state_dict())
+    del state["blocks.3.1.conv_dw.weight"]
+    state["blocks.0.0.conv_pw.weight"] = torch.zeros(16, 31, 1, 1)
+    save_file(state, other)
+    shape, missing = r"blocks\.0\.0\.conv_pw\.weight is \[16, 31, 1, 1\] and should be ", r"conv_dw\.weight is missing"
+    with pytest.raises(MaskwrightError, match=f"{shape}.*; blocks.3.1.{missing}"):
         efficientnet_lite.build(name, 3, other)

@@ -26,7 +26,7 @@ from maskwright.models.backbones.timm_weights import RGB, check_loaded, in_timm_
 from maskwright.models.layers.depthwise import convert_depthwise
 from maskwright.models.layers.norm import BatchNorm2d, BatchNormAct2d
 from maskwright.models.layers.same_padding import SameConv2d, pad_same
-from maskwright.models.weights import read_network
+from maskwright.models.weights import few, read_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,8 +197,8 @@ def build(
         whole = whole_state(name)
         found, backbone.notes = read_network(weights, whole, least=len(whole) // 2)
         tensors = in_timm_names(whole, found)
-        if not load_by_name(backbone.network, tensors, in_channels):
-            raise misfit(f"{weights}", name, "names or shapes of its tensors differ")
+        if problems := load_by_name(backbone.network, tensors, in_channels):
+            raise misfit(f"{weights}", name, few(problems))
         check_loaded(backbone.network, tensors, in_channels, f"{weights}", name, whole)
     if output_stride != 32 or multi_grid:
         backbone.set_output_stride(output_stride, multi_grid)

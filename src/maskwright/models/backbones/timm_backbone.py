@@ -161,7 +161,7 @@ def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -
             whole = whole_state(name)
             found, notes = read_network(weights, {*own, *whole}, least=len(own) // 2)
             tensors = in_timm_names(whole, found)
-            if not load_by_name(network, tensors, in_channels):
+            if load_by_name(network, tensors, in_channels):
                 overlay = {"state_dict": dict(tensors)}
                 network = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **settings)
             check_loaded(network, tensors, in_channels, f"{weights}", name, whole)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from maskwright.core.text import agree
-from maskwright.models.weights import MisfitError
+from maskwright.models.weights import COUNTER, MisfitError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,23 +39,28 @@ def in_timm_names(whole: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) ->
     return dict(zip(whole, tensors.values(), strict=True))
 
 
-def load_by_name(network: nn.Module, tensors: Mapping[str, Tensor], in_channels: int) -> bool:
-    """Fill a network of `features_only` with the tensors of its own names, and say whether all were there.
+def load_by_name(network: nn.Module, tensors: Mapping[str, Tensor], in_channels: int) -> list[str]:
+    """Fill a network of `features_only` with the tensors of its own names, and return what is missing or differs.
 
-    Where names or shapes differ, nothing is loaded: timm's own loader knows how each family renames and resizes. The
-    file may hold more, such as a classifier.
+    Then nothing is loaded: timm's own loader knows how each family renames and resizes. The file may hold more, such as
+    a classifier, and lack the counters of batch normalisations, as old files do.
     """
     given = {_plain(key): value for key, value in tensors.items()}
     state: dict[str, Tensor] = {}
+    problems = []
     for key, own in network.state_dict().items():
-        value = given.get(_plain(key))
+        value = given.get(_plain(key), own if key.endswith(COUNTER) else None)
         if value is not None and value.ndim == 4 and in_channels != RGB and tuple(value.shape) == _in_colour(own):
             value = adapt_stem(value, in_channels)
-        if value is None or value.shape != own.shape:
-            return False
-        state[key] = value
-    network.load_state_dict(state)
-    return True
+        if value is None:
+            problems.append(f"{key} is missing")
+        elif value.shape != own.shape:
+            problems.append(f"{key} is {list(value.shape)} and should be {list(own.shape)}")
+        else:
+            state[key] = value
+    if not problems:
+        network.load_state_dict(state)
+    return problems
 
 
 def adapt_stem(weight: Tensor, channels: int) -> Tensor:

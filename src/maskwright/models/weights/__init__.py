@@ -182,7 +182,7 @@ def check_fits(module: nn.Module, tensors: Mapping[str, Tensor], source: str) ->
     problems = _differences(module.state_dict(), tensors)
     if problems:
         raise MisfitError(
-            f"{source} does not fit the network ({_few(problems)}): it belongs to another architecture, other options "
+            f"{source} does not fit the network ({few(problems)}): it belongs to another architecture, other options "
             "or another number of channels. Give the file of this architecture"
         )
 
@@ -208,8 +208,8 @@ def _differences(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> l
     return shapes + missing + unknown
 
 
-def _few(items: Iterable[str], count: int = 3) -> str:
-    """Join the first few, and add how many more there are."""
+def few(items: Iterable[str], count: int = 3) -> str:
+    """Join the first few, and say how many more there are."""
     listed = list(items)
     more = f" and {len(listed) - count} more" if len(listed) > count else ""
     return "; ".join(listed[:count]) + more
