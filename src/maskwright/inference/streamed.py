@@ -88,7 +88,7 @@ class RowEngine:
         schedule = Schedule(self.network, sides[0], self._segmenter.backbone.fitted(1))
         found = [part for _, part in self.turns(schedule, schedule.turns.start, lambda top, end: pixels[top:end])]
         allowed = 0.05 if engine.fast else 1e-3  # bfloat16 rounds sums of another order differently
-        if not float((torch.cat(found, 2) - maps).abs().max()) <= allowed * float(maps.abs().max()):  # not a number too
+        if not float((torch.cat(found, 2) - maps).abs().max()) <= allowed * float(maps.abs().max()):  # or NaN
             raise NotStreamableError("its result by rows differs")
 
     def schedule(self, size: tuple[int, int]) -> Schedule:

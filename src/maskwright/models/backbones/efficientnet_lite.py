@@ -113,7 +113,7 @@ class EfficientNetLite(Backbone):
         channels = [_rounded(_STAGES[stage].width * width) for stage in _LEVELS[:levels]]
         super().__init__(in_channels, channels, [2 ** (level + 1) for level in range(levels)])
         self.name = name
-        self.network = _network(name, in_channels)
+        self.network = _network(name, in_channels)  # all stages, so that the first ones do not depend on the levels
         _initialise(self.network)
         self.network["blocks"] = self.network["blocks"][: _LEVELS[levels - 1] + 1]  # type: ignore[index]
         convert_depthwise(self.network, {nn.Conv2d: None, SameConv2d: pad_same})
