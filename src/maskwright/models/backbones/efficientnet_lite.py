@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from maskwright.core.errors import MaskwrightError
 from maskwright.models.backbones.base import Backbone
+from maskwright.models.backbones.timm_backbone import check_stride
 from maskwright.models.backbones.timm_weights import RGB, check_loaded, in_timm_names, load_by_name, misfit
 from maskwright.models.layers.depthwise import convert_depthwise
 from maskwright.models.layers.norm import BatchNorm2d, BatchNormAct2d
@@ -188,8 +189,7 @@ def build(
     levels: int = 0,
 ) -> EfficientNetLite:
     """Build an EfficientNet-Lite; arguments and errors are those of `timm_backbone.build`."""
-    if output_stride not in {8, 16, 32}:
-        raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
+    check_stride(name, output_stride)
     if not 0 <= levels <= len(_LEVELS):
         raise MaskwrightError(f"{name}: levels is {levels}, and it must be 1 to {len(_LEVELS)}, or 0 for all of them")
     backbone = EfficientNetLite(name, in_channels, levels or len(_LEVELS))

@@ -121,8 +121,7 @@ def build(
     Raises:
         MaskwrightError: no such network, no features, no such stride, or weights that do not fit.
     """
-    if output_stride not in {8, 16, 32}:
-        raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
+    check_stride(name, output_stride)
     if levels < 0:
         raise MaskwrightError(f"{name}: levels is {levels}, and it must be 0, for all, or more")
     fixed = {
@@ -145,6 +144,12 @@ def build(
         backbone = create(name, in_channels, weights, output_stride=output_stride, **fixed)
         backbone.settled = True
     return backbone
+
+
+def check_stride(name: str, output_stride: int) -> None:
+    """Refuse an output stride that no backbone of timm's is built for."""
+    if output_stride not in {8, 16, 32}:
+        raise MaskwrightError(f"{name}: output_stride is {output_stride}, and it must be 8, 16 or 32")
 
 
 def create(name: str, in_channels: int, weights: Path | None, **settings: Any) -> TimmBackbone:
