@@ -131,6 +131,7 @@ def test_a_constant_image_stays_as_it_is(name: str, dtype: str) -> None:
     ("filtered", "options", "words"),
     [
         (unsharp, {"sigma": 0.0}, "`sigma` is 0, and it must be a number from 0.1 to 100"),
+        (unsharp, {"sigma": "2"}, "`sigma` is '2', and it must be a number from 0.1 to 100"),
         (unsharp, {"amount": -1.0}, "`amount` is -1"),
         (guided, {"radius": 0}, "`radius` is 0"),
         (guided, {"contrast": 0.0}, "`contrast` is 0"),

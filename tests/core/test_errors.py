@@ -23,6 +23,7 @@ MODELS = ["attention_unet", "deeplabv3", "deeplabv3plus", "fcn", "pspnet", "swif
         ("pspent", "pspnet"),
         ("zebra", None),
         ("timm:unet", None),
+        ("foo", None),
     ],
 )
 def test_the_nearest_name(name: str, meant: str | None) -> None:

@@ -13,6 +13,7 @@ These rules serve every method of this room:
 from __future__ import annotations
 
 import functools
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec
 
 import cv2
@@ -178,10 +179,12 @@ def check_range(name: str, value: float, least: float, greatest: float) -> None:
     """Refuse a parameter outside its range.
 
     Raises:
-        MaskwrightError: it is outside, or NaN.
+        MaskwrightError: it is outside, NaN, or no number.
     """
-    if not least <= value <= greatest:
-        raise MaskwrightError(f"`{name}` is {value:g}, and it must be a number from {least:g} to {greatest:g}", name)
+    number = isinstance(value, Real)
+    if not number or not least <= value <= greatest:
+        shown = f"{value:g}" if number else repr(value)
+        raise MaskwrightError(f"`{name}` is {shown}, and it must be a number from {least:g} to {greatest:g}", name)
 
 
 def _range(bands: NDArray[Any]) -> tuple[float, float]:

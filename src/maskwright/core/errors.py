@@ -67,7 +67,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """
     source, colon, _ = name.partition(":")
     plain = {_plain(entry): entry for entry in known if not colon or entry.startswith(f"{source}:")}
-    near = get_close_matches(_plain(name), plain, n=1, cutoff=0.5)
+    near = get_close_matches(_plain(name), plain, n=1, cutoff=0.55)
     return plain[near[0]] if near else None
 
 

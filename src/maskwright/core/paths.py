@@ -45,7 +45,7 @@ def address(path: Path) -> str | None:
     """Return the address that a path was made from, which merged its slashes; None if it was none: `gs://bucket/a`."""
     if not _SCHEME.fullmatch(path.parts[0] if len(path.parts) > 1 else ""):
         return None
-    return str(path).replace(":/", "://", 1)
+    return str(path).replace(":/", ":///" if path.parts[0] == "file:" else "://", 1)
 
 
 def existing(root: Path, key: str | None = None) -> Path:
