@@ -69,6 +69,12 @@ def test_an_unknown_backbone_is_named_with_the_nearest(name: str, near: str) -> 
         models.create("swiftnet", 2, backbone=name)
 
 
+@pytest.mark.parametrize("name", ["timm:tf_efficientnet_lite0.foo", "tf_efficientnet_lite0.foo"])
+def test_unknown_pretrained_weights_are_named_with_the_known_ones(name: str) -> None:
+    with pytest.raises(MaskwrightError, match=r"unknown pretrained weights 'tf_.*foo'.* Available: .*lite0\.in1k"):
+        models.create("swiftnet", 2, backbone=name)
+
+
 def test_an_unknown_option_is_named_with_the_known_ones() -> None:
     with pytest.raises(
         MaskwrightError, match=r"unknown option of swiftnet with compact 'widht': did you mean 'width'\?"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from maskwright.core.errors import MaskwrightError, nearest
+from maskwright.core.errors import MaskwrightError, nearest, unknown_name
 from maskwright.models.backbones import (
     compact,
     efficientnet_lite,
@@ -123,7 +123,11 @@ def find_backbone(name: str) -> BackboneEntry:
         return BackboneEntry(partial(efficientnet_lite.build, bare), f"timm's {bare}, built without timm", bare)
     import timm
 
-    if timm.is_model(bare.partition(".")[0]):
+    network, dot, _ = bare.partition(".")
+    if timm.is_model(network):
+        weights = [network, *timm.list_pretrained(f"{network}.*")]
+        if dot and bare not in weights:
+            raise unknown_name("pretrained weights", bare, weights, "model.backbone")
         plain = timm.models.is_model_in_modules(bare, vit.FAMILIES)
         return _vit(bare, f"timm's {bare}") if plain else _timm(bare, f"timm's {bare}")
     near = nearest(bare, timm.list_models() if name.startswith(TIMM) else [*BACKBONES, *timm.list_models()])
