@@ -32,3 +32,15 @@ def test_activations_are_written_out_of_place_and_are_as_before_afterwards(
         to_onnx(segmenter, card)
     assert not any(seen)
     assert [layer.inplace for layer in layers] == before
+
+
+def test_the_free_sizes_have_names_that_a_reader_of_the_file_understands(run: Path) -> None:
+    model, _ = to_onnx(*bundle.load(run / "model.safetensors"))
+    image, maps = (
+        [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        for value in (model.graph.input[0], model.graph.output[0])
+    )
+    assert image == ["batch", "height", "width", 3]
+    assert maps[0] == "batch"
+    assert "height" in maps[2]
+    assert "width" in maps[3]

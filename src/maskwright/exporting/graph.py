@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import re
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -109,6 +110,7 @@ def to_onnx(segmenter: Segmenter, card: Card) -> tuple[Any, dict[str, str]]:
     model = program.model_proto
     modules = {node.name: _module(node) for node in model.graph.node}
     _clean(model)
+    _name_axes(model.graph)
     for key, text in metadata(card, network.reading).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, text
@@ -189,3 +191,16 @@ def _clean(model: Any) -> None:
         del part.metadata_props[:]
     for node in graph.node:
         node.doc_string = ""
+
+
+def _name_axes(graph: Any) -> None:
+    """Call the free sizes of the image what they are, instead of the symbols that PyTorch counts them by: s40, s62."""
+    names = dict(zip((axis.dim_param for axis in _axes(graph.input[0])), ("batch", "height", "width"), strict=False))
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for axis in _axes(value):
+            if axis.dim_param:
+                axis.dim_param = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), axis.dim_param)
+
+
+def _axes(value: Any) -> Any:
+    return value.type.tensor_type.shape.dim
