@@ -103,8 +103,8 @@ def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str)
         ("postprocess.crf.w1=-1", "-1, and it must be a number, 0 or more and 100 or less: "),
         (
             "predict=3",
-            "3, and it must be a section with the keys tile, overlap, flip, flip_scale, flip_pixels, output_stride, "
-            "window: write e.g. `pr",
+            "3, and it must be a section with the keys tile, overlap, flip, flip_scale, scales, flip_pixels, "
+            "output_stride, window: write e.g. `pr",
         ),
     ],
 )

@@ -245,8 +245,13 @@ def test_the_file_of_maps_says_how_they_are_averaged(trained: Trained) -> None:
         for scale in (0.0, 1.0, 1.5)
     }
     assert "mirrored" not in said[0.0]
-    assert "of images of at most 16777216 pixels with those of the mirrored image, mirrored back" in said[1.0]
+    assert "of images of at most 16777216 pixels with those of the mirrored image (mirrored back)" in said[1.0]
     assert "with those of the mirrored image at 1.5 times its size" in said[1.5]
+    views = PredictPlan(flip=True, scales=(0.5, 2.0))
+    assert (
+        "the mirrored image (mirrored back) and the image at 0.5 times its size and the image at 2 times its size, "
+        "before the decoding" in usage(card.model_copy(update={"predict": views}))
+    )
     assert said[1.0].index("Add 'offsets' to the raw values") < said[1.0].index("to the logarithms of the averages")
 
 

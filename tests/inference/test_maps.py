@@ -91,14 +91,16 @@ class Towards:
         return torch.cat([to_peak[:, None], torch.ones_like(to_peak)[:, None], logits], 1)
 
 
-def predictor(scale: float = 1.0, *, flip: bool = False, flip_scale: float = 1.0) -> Predictor:
+def predictor(
+    scale: float = 1.0, *, flip: bool = False, flip_scale: float = 1.0, scales: tuple[float, ...] = ()
+) -> Predictor:
     groups = (Channels(name="offset", count=2, activation="none", vector=True), *class_channels(2))
     card = Card(
         model=ModelPlan(),
         classes=CardClasses.of(Classes.named(["bright", "dark"])),
         channels=groups,
         data=DataPlan(scale=scale),
-        predict=PredictPlan(tile=(64, 64), flip=flip, flip_scale=flip_scale),
+        predict=PredictPlan(tile=(64, 64), flip=flip, flip_scale=flip_scale, scales=scales),
     )
     # The task's own adjustment is of class probabilities alone; these maps need none.
     return Predictor(Towards(), card)
@@ -128,6 +130,20 @@ def test_the_flipped_image_may_be_smaller() -> None:
     np.testing.assert_allclose(ends[:, inside], (10 + 12.5) / 2, atol=1e-4)
     np.testing.assert_allclose(found[1], (1 + 2) / 2, atol=1e-6)
     np.testing.assert_allclose(found[2:].sum(0), 1, atol=1e-6)
+
+
+def test_further_sizes_are_averaged_with_the_image_and_the_flipped_one() -> None:
+    """At half the size the first two of four bright columns are one, at 10.5; mirrored, the first is 13."""
+    model = predictor(flip=True, scales=(0.5,))
+    inside = slice(2, 46)
+    for found, end, second in (
+        (model.maps(striped()), (10 + 13 + 10.5) / 3, (1 + 1 + 2) / 3),
+        (predictor(scales=(0.5,)).maps(striped()), (10 + 10.5) / 2, (1 + 2) / 2),
+        (model.with_flip(flip=False).maps(striped()), 10, 1),
+    ):
+        np.testing.assert_allclose((found[0] + np.arange(48))[:, inside], end, atol=1e-4)
+        np.testing.assert_allclose(found[1], second, atol=1e-6)
+        np.testing.assert_allclose(found[2:].sum(0), 1, atol=1e-6)
 
 
 def test_offsets_are_pixels_of_the_image() -> None:

@@ -48,6 +48,13 @@ def test_the_flipped_image_is_enlarged(alike: float, flip: bool, scale: float) -
     assert (predict.flip, predict.flip_scale) == (flip, scale)
 
 
+@pytest.mark.parametrize(("seconds", "scales"), [(765.0, ()), (1500.0, (0.5, 2.0))])
+def test_after_a_long_training_more_sizes_are_averaged(seconds: float, scales: tuple[float, ...]) -> None:
+    seen = facts(fingerprint(**PHOTOGRAPHS), CPU, train_seconds=seconds)
+    plan = make(seen, Plan(task="edges"), frozenset(), lambda _plan: StepCost(1e-9, 0.1, 1.0))
+    assert plan.predict.scales == scales
+
+
 def test_reasons_speak_of_edges_where_there_are_no_masks() -> None:
     found = fingerprint(**PHOTOGRAPHS, edges=EdgeStats(1, flat(1), 0.02, None))
     for seen, word in ((found, "edges"), (fingerprint(), "masks")):

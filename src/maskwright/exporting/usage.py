@@ -76,14 +76,19 @@ def _of_maps(card: Card) -> list[str]:
             f"Decoding: {json.dumps(card.decoding)}. Add 'offsets' to the raw values of the classes before the largest "
             "is taken; divide the sums by 'temperature' before the activation to get calibrated probabilities."
         )
-    if card.predict.flip:
-        larger = f" at {card.predict.flip_scale:g} times its size" if card.predict.flip_scale != 1 else ""
+    if card.predict.views:
+        views = " and ".join(_view(*view) for view in card.predict.views)
         lines.append(
             f"Without Python this is enough. maskwright also averages the activated maps of images of at most "
-            f"{card.predict.flip_pixels} pixels with those of the mirrored image{larger}, mirrored back, before the "
-            "decoding: it then adds 'offsets' to the logarithms of the averages."
+            f"{card.predict.flip_pixels} pixels with those of {views}, before the decoding: it then adds 'offsets' to "
+            "the logarithms of the averages."
         )
     return lines
+
+
+def _view(scale: float, mirrored: bool) -> str:
+    size = f" at {scale:g} times its size" if scale != 1 else ""
+    return f"the mirrored image{size} (mirrored back)" if mirrored else f"the image{size}"
 
 
 def _of_objects(card: Card, reading: Reading) -> list[str]:

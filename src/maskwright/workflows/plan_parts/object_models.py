@@ -24,6 +24,7 @@ NEEDS_MAPS: dict[str, Callable[[Plan], bool]] = {
     "edges.weight": lambda plan: bool(plan.edges.weight),
     "adversarial.weight": lambda plan: bool(plan.adversarial.weight),
     "predict.flip": lambda plan: plan.predict.flip,
+    "predict.scales": lambda plan: bool(plan.predict.scales),
     "predict.output_stride": lambda plan: plan.predict.output_stride is not None,
     "postprocess.crf": lambda plan: plan.postprocess.crf is not None,
     "postprocess.superpixels": lambda plan: plan.postprocess.superpixels is not None,

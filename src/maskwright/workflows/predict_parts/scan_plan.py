@@ -12,7 +12,7 @@ from maskwright.data.readers.zarr_store import is_store, layout_of
 from maskwright.inference import Predictor, reach
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streaming.tracing import NotStreamableError
-from maskwright.inference.tiled import flips
+from maskwright.inference.tiled import averages
 from maskwright.ops.images import working_size_of
 from maskwright.ops.tiles import ALIGN, SLACK
 
@@ -87,11 +87,12 @@ def place_notes(place: Georeference | None, files: Iterable[Path]) -> Iterator[s
 
 
 def flip_notes(predictor: Predictor, size: tuple[int, int]) -> Iterator[str]:
-    """Say if an image of `size` (height, width) is too large to be averaged with the flipped one."""
+    """Say if an image of `size` (height, width) is too large to be averaged with the views of it."""
     how, working = predictor.card.predict, working_size_of(size, predictor.card.data)
-    if how.flip and not flips(how, working) and predictor.postprocessor is None:  # whose pieces are small enough
+    if how.views and not averages(how, working) and predictor.postprocessor is None:  # whose pieces are small enough
+        others = "the flipped image" if how.flip else "other sizes of it"
         yield (
-            f"not averaged with the flipped image, because the network sees more than {how.flip_pixels:,} pixels of it "
+            f"not averaged with {others}, because the network sees more than {how.flip_pixels:,} pixels of it "
             "(`predict.flip_pixels`): it would take more than twice the time (`flip`)"
         )
 
