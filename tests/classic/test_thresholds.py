@@ -82,12 +82,32 @@ def test_values_of_64_bits_keep_their_digits(factor: float, offset: float) -> No
         ({"image": np.array([[1, 2]]), "method": "multi-otsu", "classes": 3}, "2 different values, too few for 3"),
         ({"image": np.zeros((4, 4, 5))}, r"an array of shape \(4, 4, 5\) has no brightness"),
         ({"image": np.zeros((0, 4))}, "has no brightness"),
+        ({"image": np.ones((2, 2), complex)}, "an array of complex128 has no brightness: give numbers"),
+        ({"classes": "2"}, "classes is '2', but otsu finds 2"),
+        ({"classes": 2.5, "method": "multi-otsu"}, "classes is 2.5, but multi-otsu finds 2 to 5"),
+        ({"method": None}, "unknown method 'None'"),
+        (
+            {"image": np.array([[0, 1, 2, 3, 1e5]]), "method": "multi-otsu", "classes": 5},
+            "fewer than 5 steps of a 256th of it: clip its outliers, or choose fewer classes",
+        ),
         ({"image": [[1, 2]]}, "a list is not an image: read the file, and give a NumPy array"),
     ],
 )
 def test_what_has_no_threshold_is_refused(arguments: dict, words: str) -> None:
     with pytest.raises(MaskwrightError, match=words):
         threshold(**{"image": np.arange(16).reshape(4, 4), **arguments})
+
+
+@pytest.mark.parametrize(("method", "classes"), [("otsu", 2), ("multi-otsu", 3)])
+def test_one_hot_pixel_moves_no_threshold(method: str, classes: int) -> None:
+    draw = np.random.default_rng(0)
+    image = np.repeat(1000 + 400 * np.arange(classes), 400)[:, None] + draw.integers(-50, 50, (400 * classes, 3))
+    clean = threshold(image.astype(np.uint16), method, classes=classes)
+    image[0, 0] = 65535
+    found = threshold(image.astype(np.uint16), method, classes=classes)
+    found[0, 0] = clean[0, 0] = 0
+    assert (found == clean).all()
+    assert (found == np.repeat(np.arange(classes), 400)[:, None]).all()
 
 
 def best_split(values: np.ndarray) -> int:

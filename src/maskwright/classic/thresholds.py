@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -34,6 +35,9 @@ WINDOW_SHARE = 1 / 48
 FLAT_SHARE = 0.2
 """A place is flat if its standard deviation is below this share of the greatest in the image."""
 FEW_BITS = 256
+OUTLIERS = (0.1, 99.9)
+"""Percentiles between which brightness counts where it has more than `FEW_BITS` levels: one hot pixel would otherwise
+make the steps of the histogram so wide that all others fall into one."""
 
 
 def threshold(image: NDArray[Any], method: str = "otsu", *, classes: int = 2) -> NDArray[np.uint8]:
@@ -52,15 +56,15 @@ def threshold(image: NDArray[Any], method: str = "otsu", *, classes: int = 2) ->
     """
     check_array(image, "an image")
     if method not in THRESHOLDS:
-        raise unknown_name("method", method, THRESHOLDS, "method")
+        raise unknown_name("method", str(method), THRESHOLDS, "method")
     grey = _grey(image)
     known = np.isfinite(grey)
     values = len(np.unique(grey[known]))
     most = MOST_CLASSES if method == "multi-otsu" else 2
-    if not 2 <= classes <= most:
+    if not (isinstance(classes, Integral) and 2 <= classes <= most):
         cure = "give a number in this range" if most > 2 else "give 2, or choose multi-otsu"
         raise MaskwrightError(
-            f"classes is {classes}, but {method} finds {'2' if most == 2 else f'2 to {most}'}: {cure}", "classes"
+            f"classes is {classes!r}, but {method} finds {'2' if most == 2 else f'2 to {most}'}: {cure}", "classes"
         )
     if values < classes:
         raise MaskwrightError(
@@ -72,12 +76,21 @@ def threshold(image: NDArray[Any], method: str = "otsu", *, classes: int = 2) ->
 
 def _otsu(grey: Grey, known: Mask, _classes: int) -> NDArray[Any]:
     """Otsu 1979, "A Threshold Selection Method from Gray-Level Histograms"."""
-    return grey > threshold_otsu(_levels(grey[known]))
+    levels = _levels(grey[known])
+    return grey > threshold_otsu(levels) + _half_step(levels)
 
 
 def _multi_otsu(grey: Grey, known: Mask, classes: int) -> NDArray[Any]:
     """Liao, Chen and Chung 2001, "A Fast Algorithm for Multilevel Thresholding"."""
-    return np.digitize(grey, threshold_multiotsu(_levels(grey[known]), classes), right=True)
+    levels = _levels(grey[known])
+    try:
+        found = threshold_multiotsu(levels, classes)
+    except ValueError:  # it counts the steps of its histogram that are not empty
+        raise MaskwrightError(
+            f"almost all values of the image are so close together, beside its range of {np.ptp(levels):g}, that they "
+            f"are fewer than {classes} steps of a 256th of it: clip its outliers, or choose fewer classes"
+        ) from None
+    return np.digitize(grey, found + _half_step(levels), right=True)
 
 
 def _local(grey: Grey, known: Mask, _classes: int) -> NDArray[Any]:
@@ -116,9 +129,21 @@ def _interpolated(values: Grey, weights: Grey) -> Grey:
 
 
 def _levels(values: NDArray[np.float64]) -> NDArray[Any]:
-    """Return whole numbers of few bits as integers: each is then a bin of the histogram, not a 256th of the range."""
+    """Return what the histogram is made of.
+
+    Whole numbers of few bits become integers: each is then a bin, not a 256th of the range. Others are cut off at
+    `OUTLIERS`, if anything is left between these.
+    """
     whole = np.rint(values)
-    return whole.astype(np.int64) if np.ptp(values) < FEW_BITS and np.array_equal(whole, values) else values
+    if np.ptp(values) < FEW_BITS and np.array_equal(whole, values):
+        return whole.astype(np.int64)
+    low, high = np.percentile(values, OUTLIERS)
+    return values.clip(low, high) if low < high else values
+
+
+def _half_step(levels: NDArray[Any]) -> float:
+    """Return how far the upper end of a bin of the histogram lies above its middle, which thresholds name."""
+    return 0.0 if levels.dtype.kind == "i" else float(np.ptp(levels)) / (2 * FEW_BITS)
 
 
 THRESHOLDS: dict[str, Callable[[Grey, Mask, int], NDArray[Any]]] = {
@@ -131,6 +156,8 @@ THRESHOLDS: dict[str, Callable[[Grey, Mask, int], NDArray[Any]]] = {
 
 def _grey(image: NDArray[Any]) -> NDArray[np.float64]:
     """Return the brightness (H, W), NaN where it is not known."""
+    if image.dtype.kind not in "buif":
+        raise MaskwrightError(f"an array of {image.dtype} has no brightness: give numbers, whole or floating-point")
     bands = np.asarray(image, np.float64)[..., None] if image.ndim == 2 else np.asarray(image, np.float64)
     if bands.ndim != 3 or bands.shape[2] not in {1, 3} or not bands.size:
         raise MaskwrightError(
