@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from maskwright.data.formats import ReadOptions
 from maskwright.workflows.train import train
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from maskwright.workflows.evaluate_parts.evaluation import EvaluateResult
@@ -171,6 +173,16 @@ def test_all_of_it_can_judge(run: Path, heap: Path, tmp_path: Path) -> None:
     assert not any("too good" in note for note in mw.evaluate(run, heap, out=tmp_path).notes)
     assert (tmp_path / "metrics-all.json").exists()
     assert np.isfinite(mw.evaluate(run, heap, split="train", out=tmp_path).scores.mean["iou"].value or 0)
+
+
+@pytest.mark.parametrize("verb", [mw.evaluate, mw.diagnose])
+def test_a_read_only_folder_is_refused_before_anything_is_scored(
+    verb: Callable[..., object], run: Path, heap: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, mode: not mode & os.W_OK)
+    monkeypatch.setattr("maskwright.workflows.evaluate_parts.scoring.score", lambda *_, **__: pytest.fail("too late"))
+    with pytest.raises(MaskwrightError, match=r"new/here could not be written: the folder is read-only\. Choose"):
+        verb(run, heap, out=tmp_path / "new/here")
 
 
 def test_nothing_labelled_is_an_error(run: Path, heap: Path, tmp_path: Path) -> None:

@@ -163,6 +163,17 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before work is done for it; one that is not there can be made.
+
+    Raises:
+        MaskwrightError: it cannot.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if there.is_dir() and not os.access(there, os.W_OK):
+        raise write_error(folder, OSError(errno.EROFS, ""))
+
+
 def write_error(path: Path, error: OSError) -> MaskwrightError:
     """Say in words why `path` could not be written, and what helps."""
     if error.errno == errno.ENOSPC:

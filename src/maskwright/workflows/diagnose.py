@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.answers import in_python
-from maskwright.core.files import write_text
+from maskwright.core.files import check_writable, write_text
 from maskwright.core.time_budget import TimeBudget
 from maskwright.report.diagnosis import DiagnosisPage, Part, write_diagnosis
 from maskwright.workflows.diagnose_parts.questions import QUESTIONS, chosen_sections, cures_of
@@ -90,6 +90,7 @@ def diagnose(
     started = time.monotonic()
     names = chosen_sections(request.question)
     evaluation = opened(run, root, EvaluateRequest(request.split, request.read, request.out, request.device))
+    check_writable(evaluation.out)
     budget = TimeBudget.of(request.seconds, started)
     assert budget.report_deadline is not None
     study = Study(evaluation, request, budget.report_deadline, on_progress)
@@ -99,8 +100,7 @@ def diagnose(
         now = time.monotonic()
         until = now + max(0.0, budget.report_deadline - now) * shares[0] / sum(shares)
         answers[name] = tuple(SECTIONS[name].answers(study, until))
-    out = request.out or study.home
-    result = DiagnoseResult(answers, study.scores, out / "diagnosis.html", tuple(study.notes))
+    result = DiagnoseResult(answers, study.scores, evaluation.out / "diagnosis.html", tuple(study.notes))
     _write(result, study, spelled)
     return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from maskwright.core.files import check_writable
 from maskwright.workflows.evaluate_parts.evaluation import opened
 from maskwright.workflows.evaluate_parts.postprocess_comparison import scored_with_postprocessor
 
@@ -25,10 +26,12 @@ def evaluate(run: Path, root: Path, request: EvaluateRequest, on_progress: OnPro
         on_progress: called with (images done, images in all).
 
     Raises:
-        MaskwrightError: no model, no such split, other classes than the model has, or a stride that it cannot have;
-            or a postprocessor must be fitted, and there is no validation image.
+        MaskwrightError: no model, no such split, other classes than the model has, a stride that it cannot have, or
+            a folder for the results that cannot be written; or a postprocessor must be fitted, and there is no
+            validation image.
     """
     evaluation = opened(run, root, request)
+    check_writable(evaluation.out)
     if any(record.split == "train" for record in evaluation.records):
         evaluation.notes.append(
             f"the split {request.split} contains images that the model was trained on: the scores are too good"

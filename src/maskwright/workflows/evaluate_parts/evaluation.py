@@ -82,11 +82,16 @@ class Evaluation:
             )
         return scores
 
+    @property
+    def out(self) -> Path:
+        """The folder for the results."""
+        return self.request.out or _home(self.run)
+
     def written(
         self, scores: Scores, predictor: Predictor, more: dict[str, Any] | None = None, gain: Gain | None = None
     ) -> EvaluateResult:
         """Write metrics and report; `more` goes into the metrics, and the postprocessor into the files' names."""
-        split, out = self.request.split, self.request.out or _home(self.run)
+        split, out = self.request.split, self.out
         name = split if self.request.postprocess is None else f"{split}-{self.request.postprocess}"
         report = out / f"report-{name}.html"
         stride = predictor.card.predict.output_stride
