@@ -215,6 +215,15 @@ def test_a_mask_that_cannot_be_read_leaves_its_image_out(images: Path, scribbles
     assert "b.tif holds values from 70000 to 70000: use labels from 0 to 65535" in result.failures[0].reason
 
 
+@pytest.mark.parametrize("method", ["slic", "felzenszwalb"])
+def test_more_regions_than_superpixels_are_a_note(method: str, images: Path, tmp_path: Path) -> None:
+    result = superpixels(images / "a.png", out=tmp_path / "out", method=method, merge=5000)
+    [entry] = result.images
+    whole = divided(np.asarray(Image.open(images / "a.png")), method)
+    assert entry.summary["superpixels"] == whole.max() + 1
+    assert "1 image has fewer superpixels than 5000, and nothing was merged there" in result.notes
+
+
 def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
     labels = np.arange(70_000, dtype=np.int32).reshape(70, 1000)
     write_map(tmp_path / "map.tif", labels)
@@ -228,6 +237,8 @@ def test_many_superpixels_need_wide_numbers(tmp_path: Path) -> None:
         (["--count", "0"], "maskwright: --count is 0, but it must be 1 or more: choose another --count"),
         (["--merge", "0"], "--merge is 0, but 400 superpixels can merge to 1 to 400 regions: choose another --merge"),
         (["--merge", "9", "--count", "8"], "--merge is 9, but 8 superpixels can merge to 1 to 8 regions"),
+        (["--merge", "0", "--method", "slic"], "--merge is 0, but it must be 1 or more: choose another --merge"),
+        (["--method", "felzenszwalb", "--count", "7"], "--count is 7, but felzenszwalb finds the number itself: leave"),
         (["--compactness", "-1"], "maskwright: --compactness is -1.0, but it must be within 0.."),
         (["--method", "slik"], "--method slik: unknown method 'slik': did you mean 'slic'?"),
         (["--save", "labels"], "are what scribbles or masks become, and there are none: give --scribbles or --masks,"),

@@ -11,6 +11,7 @@ import numpy as np
 from maskwright.classic.drawn_regions import filled, snapped
 from maskwright.classic.region_features import as_csv, region_features
 from maskwright.classic.regions import merged
+from maskwright.classic.superpixels import EXACT
 from maskwright.classic.superpixels import superpixels as divided
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import write_text
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.results import PredictResult
 
+COUNT = 400
 NOTHING = 255
 """Value of a scribble where nothing is drawn, if the user names no other."""
 
@@ -41,7 +43,7 @@ class SuperpixelRequest:
 
     Attributes:
         method: name in `classic.superpixels.SUPERPIXELS`.
-        count: number of superpixels.
+        count: number of superpixels; `felzenszwalb` finds its own.
         compactness: 1 for the usual shape; more makes them rounder.
         save: kinds of files: `map` (TIFF of labels 0..K-1), `overlay` (JPEG to look at), `features` (CSV), `labels`
             (PNG of what scribbles or masks become). None for `labels` if there are any, else `map`.
@@ -58,7 +60,7 @@ class SuperpixelRequest:
     """
 
     method: str = "etps"
-    count: int = 400
+    count: int = COUNT
     compactness: float = 1.0
     save: str | Sequence[str] | None = None
     scribbles: str | Path | None = None
@@ -70,12 +72,20 @@ class SuperpixelRequest:
         if self.count < 1:
             raise MaskwrightError(f"count is {self.count}, but it must be 1 or more: choose another `count`", "count")
         divided(np.zeros((1, 1), np.uint8), self.method, compactness=self.compactness, count=1)
-        if self.merge is not None and not 1 <= self.merge <= self.count:
+        if self.method == "felzenszwalb" and self.count != COUNT:
+            raise MaskwrightError(
+                f"count is {self.count}, but felzenszwalb finds the number itself: leave `count` out, set `merge`, or "
+                "choose another `method`",
+                "count",
+            )
+        if self.merge is not None and self.method in EXACT and not 1 <= self.merge <= self.count:
             raise MaskwrightError(
                 f"merge is {self.merge}, but {plural(self.count, 'superpixel')} can merge to 1 to {self.count} "
                 "regions: choose another `merge`, or a larger `count`",
                 "merge",
             )
+        if self.merge is not None and self.merge < 1:
+            raise MaskwrightError(f"merge is {self.merge}, but it must be 1 or more: choose another `merge`", "merge")
         if self.ignore is not None and not 0 <= self.ignore <= 255:
             raise MaskwrightError(
                 f"ignore is {self.ignore}, but the values of scribbles are 0 to 255: choose one of these", "ignore"
@@ -171,11 +181,16 @@ def superpixels(
         return _snapped(regions, read_drawing(drawn[picture.name], image))
 
     result = for_each_image(found, out, Job(run, _summary, request.kinds()), on_progress)
-    return replace(result, notes=(*result.notes, *_remarks([image.summary for image in result.images])))
+    summaries = [image.summary for image in result.images]
+    return replace(result, notes=(*result.notes, *_remarks(summaries, request.merge or 0)))
 
 
-def _remarks(summaries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Say what the user of scribbles may not expect."""
+def _remarks(summaries: Sequence[Mapping[str, Any]], wanted: int) -> Iterator[str]:
+    """Say what the user of scribbles, or of merging to `wanted` regions, may not expect."""
+    fewer = sum(summary["superpixels"] < wanted for summary in summaries)
+    if fewer:
+        have = agree(fewer, "has", "have")
+        yield f"{plural(fewer, 'image')} {have} fewer superpixels than {wanted}, and nothing was merged there"
     several = sum(int(summary.get("conflicts", 0)) for summary in summaries)
     if several:
         have = agree(several, "has", "have")

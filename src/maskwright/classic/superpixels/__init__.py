@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["SUPERPIXELS", "superpixels"]
+__all__ = ["EXACT", "SUPERPIXELS", "superpixels"]
 
 SUPERPIXELS: dict[str, Callable[[NDArray[Any], int, float], NDArray[np.int32]]] = {
     "etps": exchange,
@@ -24,6 +24,8 @@ SUPERPIXELS: dict[str, Callable[[NDArray[Any], int, float], NDArray[np.int32]]] 
     "felzenszwalb": felzenszwalb_graph,
 }
 """Name -> function of image, count and compactness that returns labels 0..K-1 (H, W), each of one connected region."""
+EXACT = frozenset({"etps", "compact-watershed"})
+"""Those that return exactly as many as asked for."""
 
 
 def superpixels(
@@ -33,7 +35,7 @@ def superpixels(
 
     Args:
         image: (H, W) or (H, W, C), any real dtype. Three channels are RGB.
-        method: name in `SUPERPIXELS`. `etps` and `compact-watershed` return exactly `count`.
+        method: name in `SUPERPIXELS`. Those in `EXACT` return exactly `count`; `felzenszwalb` ignores it.
         count: number of superpixels, from 1 to the number of pixels.
         compactness: 1 for the usual shape; more makes them rounder.
 

@@ -36,7 +36,7 @@ def check(image: NDArray[Any], count: int, compactness: float, *, exact: bool = 
             "choose a whole `count` in this range",
             "count",
         )
-    if not 0 <= compactness <= MOST_COMPACT:
+    if not (isinstance(compactness, Real) and 0 <= compactness <= MOST_COMPACT):
         raise MaskwrightError(
             f"compactness is {compactness}, but it must be within 0..{MOST_COMPACT:g}: set `compactness=1` for the "
             "usual shape, or more for rounder superpixels",
