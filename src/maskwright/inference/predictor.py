@@ -190,9 +190,8 @@ class Predictor:
                 f"`flip` is on, but {self.card.model.name} emits objects, which cannot be averaged: leave it out",
                 "flip",
             )
-        scales = self.card.predict.scales if flip else ()
-        how = self.card.predict.model_copy(update={"flip": flip, "scales": scales, "flip_pixels": sys.maxsize})
-        card = self.card.model_copy(update={"predict": how})
+        changed = {"flip": flip, "flip_pixels": sys.maxsize, **({} if flip else {"scales": ()})}
+        card = self.card.model_copy(update={"predict": self.card.predict.model_copy(update=changed)})
         loaded = None if self.loaded is None else self.loaded._replace(flip=flip)
         return Predictor(self.engine, card, self.postprocessor, loaded, tiles_only=self.tiles_only)
 
