@@ -166,3 +166,19 @@ def test_a_format_that_no_browser_knows_is_shown_by_the_service(looked: Looked) 
     looked.settle()
     assert np.abs(looked.shown() - IMAGE.astype(float)).mean() < 3, "a JPEG of the image"
     looked.page.keyboard.up(" ")
+
+
+@pytest.mark.parametrize("turn", [1, 3])
+def test_webp_is_shown_as_the_service_turns_it(looked: Looked, turn: int) -> None:
+    """Chromium turns other formats as their metadata say, but not WebP."""
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(IMAGE).save(file, format="WEBP", lossless=True, exif=exif)
+    looked.open(file.getvalue(), "a.webp", "image/webp")
+    looked.press("x")
+    looked.page.keyboard.down(" ")
+    looked.settle()
+    expected = IMAGE[::-1, ::-1] if turn == 3 else IMAGE
+    assert np.abs(looked.shown() - expected.astype(float)).mean() < 3, "a JPEG of the image"
+    looked.page.keyboard.up(" ")

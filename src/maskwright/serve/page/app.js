@@ -16,7 +16,7 @@ import { Stage } from "./stage.js";
 /** @typedef {import("./api.js").Model} Model */
 /** @typedef {import("./api.js").Result} Result */
 
-const SHOWN_BY_BROWSERS = new Set(["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp"]);
+const SHOWN_BY_BROWSERS = new Set(["image/png", "image/jpeg", "image/gif", "image/bmp"]);
 
 export class App {
   constructor() {
@@ -116,10 +116,12 @@ export class App {
     const sides = this.sides.map((side) => this.predict(side));
     try {
       const upright = this.model(0)?.upright ?? true;
+      // Chromium does not turn WebP as its metadata say: the service does.
+      if (blob.type === "image/webp") throw new Error("shown as the service reads it");
       const decoded = await this.images.call("image", { blob, upright });
       if (!signal.aborted) this.useImage(new ImageLayers(decoded.bitmaps, decoded));
     } catch {
-      // The browser does not know the format: the service sends a picture with its result.
+      // The browser cannot show the format: the service sends a picture with its result.
       if (!signal.aborted && this.stage.image) this.useImage(null);
     }
     await Promise.all(sides);

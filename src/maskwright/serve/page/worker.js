@@ -46,7 +46,10 @@ async function image({ blob, upright }) {
  * @param {{ blob: Blob, height: number }} args
  */
 async function thumbnail({ blob, height }) {
-  const bitmap = await createImageBitmap(blob, { resizeHeight: height, resizeQuality: "medium" });
+  // Turned first: asked for another size too, Chromium does not turn it.
+  const whole = await createImageBitmap(blob, { imageOrientation: "from-image" });
+  const bitmap = await createImageBitmap(whole, { resizeHeight: height, resizeQuality: "medium" });
+  whole.close();
   return { value: bitmap, transfer: [bitmap] };
 }
 
