@@ -103,7 +103,9 @@ def test_pixels_named_by_their_centres_and_rotated_ones() -> None:
         {34264: (3.0, 4.0, 0.0, 7.0, 4.0, -3.0, 0.0, 8.0, *(0.0,) * 8)},
     ],
 )
-def test_an_overview_lies_at_the_same_place(tags: dict[int, tuple[float, ...]]) -> None:
+@pytest.mark.parametrize("keys", [(1, 1, 0, 1, 1025, 0, 1, 1), (1, 1, 0, 1, 1025, 0, 1, 2)], ids=["area", "point"])
+def test_an_overview_lies_at_the_same_place(tags: dict[int, tuple[float, ...]], keys: tuple[int, ...]) -> None:
+    tags = {**tags, 34735: keys}
     whole = Georeference(tags).transform
     half = Georeference(tags).at_level(2, 4).transform
     assert whole is not None

@@ -41,10 +41,14 @@ class Georeference:
     def transform(self) -> Affine | None:
         """From the corners of pixels (column, row) to coordinates; None without one, or with scattered points only."""
         found = self._stored()
-        if found is None or self._keys().get(_RASTER_TYPE) != _POINT:
+        if found is None or not self._of_centres:
             return found
         a, b, c, d, e, f = found  # the coordinates are those of the centres of pixels
         return (a, b, c - (a + b) / 2, d, e, f - (d + e) / 2)
+
+    @property
+    def _of_centres(self) -> bool:
+        return self._keys().get(_RASTER_TYPE) == _POINT
 
     def _stored(self) -> Affine | None:
         matrix, scale, tie = (self.tags.get(code) for code in (TRANSFORM, SCALE, TIEPOINTS))
@@ -94,11 +98,20 @@ class Georeference:
     def at_level(self, down: float, across: float) -> Georeference:
         """Return the same place for pixels that are as many times larger, as an overview has them."""
         tags = dict(self.tags)
+        # Where coordinates are those of the centres of pixels, that of a larger first pixel lies further inside.
+        right, below = (step / 2 if self._of_centres else 0.0 for step in (across - 1, down - 1))
         if TRANSFORM in tags:
-            tags[TRANSFORM] = self._times(TRANSFORM, (across, down, 1.0, 1.0))
+            m = list(self._times(TRANSFORM, (across, down, 1.0, 1.0)))
+            for place in range(3, len(m) - 4, 4):
+                m[place] += right * m[place - 3] / across + below * m[place - 2] / down
+            tags[TRANSFORM] = tuple(m)
         if SCALE in tags:
+            scale = self._times(SCALE, (1.0, 1.0, 1.0))
             tags[SCALE] = self._times(SCALE, (across, down, 1.0))
-            tags[TIEPOINTS] = self._times(TIEPOINTS, (1 / across, 1 / down, 1.0, 1.0, 1.0, 1.0))
+            ties = list(self._times(TIEPOINTS, (1 / across, 1 / down, 1.0, 1.0, 1.0, 1.0)))
+            ties[3::6] = [x + right * scale[0] for x in ties[3::6]]
+            ties[4::6] = [y - below * scale[1] for y in ties[4::6]]
+            tags[TIEPOINTS] = tuple(ties)
         return Georeference(tags)
 
     def _times(self, code: int, factors: Sequence[float]) -> tuple[float, ...]:
