@@ -84,6 +84,11 @@ def _found(ray: Any, reference: Any, part: Sequence[Picture]) -> Sequence[Done |
         found: Sequence[Done | Failure] = ray.get(reference)
     except lost(ray) as error:
         return None if len(part) > 1 else [Failure(part[0].image.path, _ended(part[0], error))]
+    except ray.exceptions.LocalRayletDiedError:
+        raise MaskwrightError(
+            "Ray's own process on this machine has ended: start Ray again, and go on with `resume`; what is predicted "
+            "stays"
+        ) from None
     except ray.exceptions.RayTaskError as error:
         raise (error.cause if isinstance(error.cause, MaskwrightError) else error) from None
     return found
