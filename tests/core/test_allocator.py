@@ -71,3 +71,37 @@ def test_memory_below_a_block_that_lives_on_is_given_back() -> None:
     held, left = map(int, done.stdout.split())
     assert held > 90 << 20
     assert left < 5 << 20
+
+
+IN_A_THREAD = """
+import json, resource, sys, threading
+from maskwright.core.allocator import share_one_heap
+
+def faults(size):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [bytearray(b"x") * size for _ in range(8)]
+    del blocks
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if sys.argv[1] == "shared":
+    share_one_heap()
+found = {}
+for size in (16, 64):
+    thread = threading.Thread(target=lambda: found.setdefault(size, [faults(size << 20) for _ in range(3)]))
+    thread.start()
+    thread.join()
+print(json.dumps([found[16], found[64]]))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is set")
+def test_a_thread_keeps_what_it_frees_in_the_one_heap() -> None:
+    """Eight blocks of 16 MiB are kept, and blocks of 64 MiB given back."""
+    alone, shared = (
+        json.loads(subprocess.run([sys.executable, "-c", IN_A_THREAD, how], capture_output=True, check=True).stdout)
+        for how in ("alone", "shared")
+    )
+    if min(alone[0]) < 2 * MOST:
+        pytest.skip(f"{alone[0]} faults for 128 MiB: this system has larger pages")
+    assert max(shared[0][1:]) < MOST / 10
+    assert min(shared[1]) > 4 * MOST  # two of them fit into what is kept of the others

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from maskwright.core.allocator import share_one_heap
 from maskwright.core.errors import MaskwrightError
 from maskwright.data.readers.video import quiet
 from maskwright.serve.app import make_app
@@ -42,6 +43,7 @@ def serve(runs: Sequence[str], request: ServeRequest, on_ready: Callable[[str, l
     Raises:
         MaskwrightError: no usable model, or a port that is taken.
     """
+    share_one_heap()  # before there are threads
     with listening(request) as listener, quiet():
         # The sender of a damaged upload is answered; whoever reads the terminal can do nothing about it.
         logging.getLogger("tifffile").setLevel(logging.CRITICAL)
