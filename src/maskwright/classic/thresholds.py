@@ -35,9 +35,6 @@ WINDOW_SHARE = 1 / 48
 FLAT_SHARE = 0.2
 """A place is flat if its standard deviation is below this share of the greatest in the image."""
 FEW_BITS = 256
-OUTLIERS = (0.1, 99.9)
-"""Percentiles between which brightness counts where it has more than `FEW_BITS` levels: one hot pixel would otherwise
-make the steps of the histogram so wide that all others fall into one."""
 
 
 def threshold(image: NDArray[Any], method: str = "otsu", *, classes: int = 2) -> NDArray[np.uint8]:
@@ -129,16 +126,9 @@ def _interpolated(values: Grey, weights: Grey) -> Grey:
 
 
 def _levels(values: NDArray[np.float64]) -> NDArray[Any]:
-    """Return what the histogram is made of.
-
-    Whole numbers of few bits become integers: each is then a bin, not a 256th of the range. Others are cut off at
-    `OUTLIERS`, if anything is left between these.
-    """
+    """Return whole numbers of few bits as integers: each is then a bin of the histogram, not a 256th of the range."""
     whole = np.rint(values)
-    if np.ptp(values) < FEW_BITS and np.array_equal(whole, values):
-        return whole.astype(np.int64)
-    low, high = np.percentile(values, OUTLIERS)
-    return values.clip(low, high) if low < high else values
+    return whole.astype(np.int64) if np.ptp(values) < FEW_BITS and np.array_equal(whole, values) else values
 
 
 def _half_step(levels: NDArray[Any]) -> float:
