@@ -19,7 +19,7 @@ from maskwright.core.classes import Classes
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.plan import DataPlan, ModelPlan
 from maskwright.models import bundle, decoders
-from maskwright.models.backbones import BACKBONES, hub
+from maskwright.models.backbones import BACKBONES, find_backbone, hub
 from maskwright.models.build import SHARED
 from maskwright.models.catalog import IMPORTED, find_model
 
@@ -73,6 +73,10 @@ def test_an_unknown_backbone_is_named_with_the_nearest(name: str, near: str) -> 
 def test_unknown_pretrained_weights_are_named_with_the_known_ones(name: str) -> None:
     with pytest.raises(MaskwrightError, match=r"unknown pretrained weights 'tf_.*foo'.* Available: .*lite0\.in1k"):
         models.create("swiftnet", 2, backbone=name)
+
+
+def test_a_network_of_timm_may_be_named_without_weights() -> None:
+    assert find_backbone("timm:resnet50_mlp.untrained").timm == "resnet50_mlp.untrained"
 
 
 def test_an_unknown_option_is_named_with_the_known_ones() -> None:

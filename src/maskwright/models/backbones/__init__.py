@@ -125,9 +125,9 @@ def find_backbone(name: str) -> BackboneEntry:
 
     network, dot, _ = bare.partition(".")
     if timm.is_model(network):
-        weights = [network, *timm.list_pretrained(f"{network}.*")]
-        if dot and bare not in weights:
-            raise unknown_name("pretrained weights", bare, weights, "model.backbone")
+        tagged = timm.models.get_arch_pretrained_cfgs(network)  # also tags without weights: `untrained`
+        if dot and bare not in tagged:
+            raise unknown_name("pretrained weights", bare, [network, *tagged], "model.backbone")
         plain = timm.models.is_model_in_modules(bare, vit.FAMILIES)
         return _vit(bare, f"timm's {bare}") if plain else _timm(bare, f"timm's {bare}")
     near = nearest(bare, timm.list_models() if name.startswith(TIMM) else [*BACKBONES, *timm.list_models()])
