@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import errno
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from maskwright.core import files
 from maskwright.core.errors import MaskwrightError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_file_is_written_whole_into_a_new_folder(tmp_path: Path) -> None:
@@ -116,3 +113,19 @@ def test_an_old_folder_that_cannot_be_removed_is_no_failure(tmp_path: Path, monk
     with files.replacing_folder(path) as folder:
         (folder / "new").touch()
     assert [file.name for file in path.iterdir()] == ["new"]
+
+
+def test_a_folder_is_checked_before_there_is_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files.check_writable(tmp_path / "new" / "here")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").touch()
+    for inside in ("file", "file/below"):
+        with pytest.raises(MaskwrightError, match="file is a file"):
+            files.check_writable(tmp_path / inside)
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    # As of a folder of somebody else, which root could enter: what is in it cannot even be asked for.
+    monkeypatch.setattr("os.path.exists", lambda path: closed not in Path(path).parents)
+    monkeypatch.setattr("os.access", lambda path, _mode: path != closed)
+    with pytest.raises(MaskwrightError, match=r"closed/mine could not be written: the folder is read-only\. Choose"):
+        files.check_writable(closed / "mine")

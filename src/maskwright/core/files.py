@@ -166,12 +166,17 @@ def write_bytes(path: Path, content: bytes) -> None:
 def check_writable(folder: Path) -> None:
     """Refuse a folder that cannot be written, before work is done for it; one that is not there can be made.
 
+    On Windows only a file in its place is noticed.
+
     Raises:
         MaskwrightError: it cannot.
     """
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if there.is_dir() and not os.access(there, os.W_OK):
-        raise write_error(folder, OSError(errno.EROFS, ""))
+    # Not `Path.exists`, which fails where a folder above may not be entered.
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))  # noqa: PTH110
+    if not there.is_dir():
+        raise write_error(folder / "report", NotADirectoryError(errno.ENOTDIR, "a file"))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise write_error(folder, PermissionError(errno.EACCES, "no permission"))
 
 
 def write_error(path: Path, error: OSError) -> MaskwrightError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.files import write_error, write_text
+from maskwright.core.files import check_writable, write_error, write_text
 from maskwright.core.fingerprint import Fingerprint
 from maskwright.core.paths import MODEL_FILE, check_folder
 from maskwright.core.plan_file import read_plan, write_plan
@@ -127,8 +127,7 @@ def new_folder(out: Path | None, root: Path) -> Path:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(out, error) from None
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise write_error(out, PermissionError(errno.EACCES, "no permission"))
+    check_writable(out)
     return out
 
 
