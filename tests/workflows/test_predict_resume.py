@@ -265,3 +265,20 @@ def test_a_task_that_ends_its_process_is_split_until_one_image_is_left() -> None
     (failure,) = spread._found(ray, None, pictures[:1]) or ()
     assert isinstance(failure, Failure)
     assert "a.png: the process that predicted it ended 4 times" in failure.reason
+
+
+def test_a_lost_ray_is_an_error_that_says_how_to_go_on() -> None:
+    names = ("WorkerCrashedError", "OutOfMemoryError", "NodeDiedError", "LocalRayletDiedError", "RayTaskError")
+    errors = SimpleNamespace(**{name: type(name, (Exception,), {}) for name in names})
+
+    def get(_reference: object) -> None:
+        raise errors.LocalRayletDiedError("the raylet died")
+
+    ray: Any = SimpleNamespace(exceptions=errors, get=get)
+    with pytest.raises(MaskwrightError, match=r"has ended: start Ray again, and go on with `resume`"):
+        spread._found(ray, None, [])
+
+
+def test_ray_has_the_errors_that_are_caught() -> None:
+    ray = pytest.importorskip("ray")
+    assert issubclass(ray.exceptions.LocalRayletDiedError, Exception)
