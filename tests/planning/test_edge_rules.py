@@ -48,7 +48,7 @@ def test_the_flipped_image_is_enlarged(alike: float, flip: bool, scale: float) -
     assert (predict.flip, predict.flip_scale) == (flip, scale)
 
 
-@pytest.mark.parametrize(("seconds", "scales"), [(765.0, ()), (1500.0, (0.5, 2.0))])
+@pytest.mark.parametrize(("seconds", "scales"), [(1199.0, ()), (1201.0, (0.5, 2.0))])
 def test_after_a_long_training_more_sizes_are_averaged(seconds: float, scales: tuple[float, ...]) -> None:
     seen = facts(fingerprint(**PHOTOGRAPHS), CPU, train_seconds=seconds)
     plan = make(seen, Plan(task="edges"), frozenset(), lambda _plan: StepCost(1e-9, 0.1, 1.0))

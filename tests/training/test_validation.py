@@ -83,7 +83,10 @@ def test_where_nothing_can_be_told_there_is_no_score() -> None:
 
 def test_the_pairs_are_prepared_already() -> None:
     """Neither shrunk nor stretched once more, and predicted once, whatever the plan says of prediction."""
-    settings = {"data": {"scale": 0.25, "value_range": [(0.0, 1.0)] * 3}, "predict": {"flip": True}}
+    settings = {
+        "data": {"scale": 0.25, "value_range": [(0.0, 1.0)] * 3},
+        "predict": {"flip": True, "scales": (0.5, 2.0)},
+    }
     stripes = np.tile(np.array([0, 1], np.uint8), (8, 6))
     image = np.repeat(200 * stripes[..., None], 3, axis=2)
     assert Validator([(image, Target(stripes))], card(**settings), torch.device("cpu"))(Bright(), 1) == 1.0

@@ -24,7 +24,7 @@ def test_time_is_missing_only_where_there_are_steps(model: str, history: list[di
 
 
 @pytest.mark.parametrize("scales", [(), (0.5, 2.0)])
-def test_a_model_that_averages_sizes_is_compared_with_one_size(scales: tuple[float, ...]) -> None:
+def test_a_model_that_averages_sizes_is_compared_with_its_own_size(scales: tuple[float, ...]) -> None:
     changes: list[dict[str, Any]] = []
 
     class Card:
@@ -39,6 +39,6 @@ def test_a_model_that_averages_sizes_is_compared_with_one_size(scales: tuple[flo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("maskwright.workflows.diagnose_parts.cost.Predictor", lambda *_: None)
         names = [name for name, _ in _variants(study)]
-    assert ("one size" in names) is bool(scales)
+    assert ("no further sizes" in names) is bool(scales)
     if scales:
-        assert changes[names.index("one size")] == {}
+        assert changes[names.index("no further sizes")] == {}

@@ -81,8 +81,8 @@ Flip = Annotated[
     bool | None,
     typer.Option(
         "--flip/--no-flip",
-        help="Average with the prediction for the flipped image, in about twice the time, or average nothing.  "
-        "[default: as the model says, and never above 16.8 megapixels]",
+        help="Average with the prediction for the flipped image, which takes at least twice the time, or average "
+        "nothing.  [default: as the model says, and never above 16.8 megapixels]",
         show_default=False,
     ),
 ]

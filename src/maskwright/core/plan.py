@@ -88,6 +88,10 @@ class PredictPlan(Section):
         mirrored = [(self.flip_scale, True)] if self.flip else []
         return (*mirrored, *((scale, False) for scale in self.scales))
 
+    def alone(self) -> PredictPlan:
+        """Return the same without any view that is averaged."""
+        return self.model_copy(update={"flip": False, "scales": ()})
+
     @property
     def tile_size(self) -> tuple[int, int]:
         """(height, width) of the tile of an image; MaskwrightError if the tile has other axes."""

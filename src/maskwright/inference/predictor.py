@@ -57,7 +57,7 @@ STRIDES = (4, 8, 16, 32)
 LARGE_PIXELS = 1 << 24
 """Pixels, of the working resolution, above which an image that is held is predicted by rows, if its network can be.
 
-Above as many, the plan leaves out the flip, which needs tiles (`predict.flip_pixels`).
+Above as many, the plan averages no views, which need tiles (`predict.flip_pixels`).
 """
 
 
@@ -69,7 +69,7 @@ class Predictor:
         card: preprocessing, channels, tile, decoding.
         postprocessor: follows the network; None for none.
         loaded: how it was loaded; None if it was not, or was changed since.
-        by_rows: the network by rows, which then predicts all images so, and without the flip; None for tiles.
+        by_rows: the network by rows, which then predicts all images so, and over no views; None for tiles.
         tiles_only: predict large images in tiles too, although the network could be computed by rows.
 
     Attributes:
@@ -186,12 +186,11 @@ class Predictor:
         if flip is None:
             return self
         if flip and emits_objects(self.card.channels):
-            raise MaskwrightError(
-                f"`flip` is on, but {self.card.model.name} emits objects, which cannot be averaged: leave it out",
-                "flip",
-            )
-        changed = {"flip": flip, "flip_pixels": sys.maxsize, **({} if flip else {"scales": ()})}
-        card = self.card.model_copy(update={"predict": self.card.predict.model_copy(update=changed)})
+            why = f"{self.card.model.name} emits objects, which cannot be averaged"
+            raise MaskwrightError(f"`flip` is on, but {why}: leave it out", "flip")
+        views = {"flip": flip, "flip_pixels": sys.maxsize}
+        how = (self.card.predict if flip else self.card.predict.alone()).model_copy(update=views)
+        card = self.card.model_copy(update={"predict": how})
         loaded = None if self.loaded is None else self.loaded._replace(flip=flip)
         return Predictor(self.engine, card, self.postprocessor, loaded, tiles_only=self.tiles_only)
 

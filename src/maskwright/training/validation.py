@@ -44,7 +44,7 @@ class Validator:
         fast: bool = False,
     ) -> None:
         prepared = card.data.unscaled().model_copy(update={"value_range": None})
-        single = card.predict.model_copy(update={"flip": False, "output_stride": None})
+        single = card.predict.alone().model_copy(update={"output_stride": None})
         self._card = card.model_copy(update={"data": prepared, "predict": single})
         self._pairs = pairs
         self._device = device

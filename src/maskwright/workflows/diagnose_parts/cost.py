@@ -202,7 +202,7 @@ def _variants(study: Study) -> Iterator[tuple[str, Predictor]]:
     card = predictor.card
     plan = card.predict
     settings: list[tuple[str, dict[str, Any]]] = [(f"flip {'off' if plan.flip else 'on'}", {"flip": not plan.flip})]
-    settings += [("one size", {"scales": ()})] if plan.scales else []
+    settings += [("no further sizes", {"scales": ()})] if plan.scales else []
     settings += [(f"overlap {percent(share, 0)}", {"overlap": share}) for share in OVERLAPS if share != plan.overlap]
     for name, change_ in settings:
         changed = card.model_copy(update={"predict": plan.model_copy(update=change_)})
@@ -237,7 +237,11 @@ def _cure(study: Study, name: str) -> tuple[Cure, ...]:
         return (Cure(why, "evaluate", (str(study.run), str(study.dataset.root)), options),)
     if name.startswith("stride"):
         return (Cure(f"Predicts with {name}.", "predict", (str(study.run), "IMAGES"), {"output_stride": name[7:]}),)
-    settings = {"flip on": "predict.flip=true", "flip off": "predict.flip=false", "one size": "predict.scales=[]"}
+    settings = {
+        "flip on": "predict.flip=true",
+        "flip off": "predict.flip=false",
+        "no further sizes": "predict.scales=[]",
+    }
     setting = settings.get(name) or (f"predict.overlap={float(name[8:-1]) / 100:g}" if name else "")
     if not setting:
         return ()

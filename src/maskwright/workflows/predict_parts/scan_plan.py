@@ -90,7 +90,7 @@ def flip_notes(predictor: Predictor, size: tuple[int, int]) -> Iterator[str]:
     """Say if an image of `size` (height, width) is too large to be averaged with the views of it."""
     how, working = predictor.card.predict, working_size_of(size, predictor.card.data)
     if how.views and not averages(how, working) and predictor.postprocessor is None:  # whose pieces are small enough
-        others = "the flipped image" if how.flip else "other sizes of it"
+        others = " and ".join(["the flipped image"] * how.flip + ["other sizes of it"] * bool(how.scales))
         yield (
             f"not averaged with {others}, because the network sees more than {how.flip_pixels:,} pixels of it "
             "(`predict.flip_pixels`): it would take more than twice the time (`flip`)"
