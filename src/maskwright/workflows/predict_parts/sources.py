@@ -204,7 +204,7 @@ def _reason(path: Path) -> str:
         )
     url = address(path)
     if url is not None:
-        rule = "only predict reads addresses, and only those of S3, s3://BUCKET/PREFIX"
+        rule = "predict reads those of S3, s3://BUCKET/PREFIX, and nothing reads any other"
         return f"{url} is an address: {rule}. Give the path of a file or folder of this machine"
     if glob.has_magic(str(path)):
         return f"{path} matches no image: put the pattern in quotes, and check the folder before the first wildcard"
