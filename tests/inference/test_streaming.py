@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from maskwright import models
-from maskwright.inference.streaming.convolving import convolved
-from maskwright.inference.streaming.fusion import ActivatedConvolution, PaddedConvolution
+from maskwright.inference.streaming.convolving import Sweep, convolved
+from maskwright.inference.streaming.fusion import PaddedConvolution
+from maskwright.inference.streaming.layers import Convolution
 from maskwright.inference.streaming.network import RowNetwork
 from maskwright.inference.streaming.panels import cut
 from maskwright.inference.streaming.resampling import Upsample
-from maskwright.inference.streaming.schedule import Schedule
+from maskwright.inference.streaming.schedule import STAGES, Schedule
 from maskwright.inference.streaming.stream import Stream
 from maskwright.inference.streaming.tracing import NotStreamableError
 from maskwright.models.layers.blocks import StridedPointwise
@@ -49,17 +51,33 @@ def by_rows(network: Callable[[Tensor], Tensor], image: Tensor, rows: int, start
     """Return the maps of an image from the row `start` on, in turns of `rows`."""
     found, _ = RowNetwork.of(network, torch.zeros(1, image.shape[1], small, small))
     schedule = Schedule(found, image.shape[2], rows)
-    stream = Stream(schedule, schedule.turn_for(start) if start else schedule.turns.start)
-    parts = []
-    for band in stream.bands():
-        top, maps = stream.turn(image[:, :, slice(*band)].clone())
-        if maps is not None and top >= start:
-            parts.append(maps)
-    return torch.cat(parts, 2)
+    results = []
+    for stages in (1, 2, 3):
+        stream = Stream(schedule, schedule.turn_for(start) if start else schedule.turns.start, stages)
+        parts = []
+        for band in stream.bands():
+            top, maps = stream.turn(image[:, :, slice(*band)].clone())
+            if maps is not None and top >= start:
+                parts.append(maps)
+        results.append(torch.cat(parts, 2))
+    assert all(torch.equal(result, results[0]) for result in results)
+    return results[0]
 
 
 def picture(height: int, width: int = 32, channels: int = 3) -> Tensor:
     return torch.from_numpy(np.random.default_rng(height).normal(size=(1, channels, height, width))).float()
+
+
+class Clamp(nn.Module):
+    """Holds values between limits."""
+
+    def __init__(self, **limits: float | Tensor) -> None:
+        super().__init__()
+        self.limits = limits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the same shape."""
+        return x.clamp(**self.limits)  # type: ignore[arg-type]
 
 
 class Reduced(nn.Module):
@@ -163,11 +181,45 @@ def test_layers_are_fused() -> None:
         assert isinstance(enlarged.layer, Upsample)
         kinds[name] = first.layer
         assert first.inputs == (0,)
-    assert isinstance(kinds["expanded"].convolution, ActivatedConvolution)
-    assert isinstance(kinds["expanded"].expansion, ActivatedConvolution)
-    names = [layer.activation.call.name for layer in (kinds["expanded"].expansion, kinds["expanded"].convolution)]
-    assert names == ["hardtanh", "relu"]
+    assert isinstance(kinds["expanded"].expansion, Convolution)
+    assert kinds["expanded"].expansion.activation == (0, 6)
+    assert kinds["expanded"].convolution.activation == (0, math.inf)
     assert kinds["padded at one side"].expansion is None
+
+
+@pytest.mark.parametrize(
+    ("activation", "limits"),
+    [
+        (nn.ReLU(), (0, math.inf)),
+        (nn.ReLU(inplace=True), (0, math.inf)),
+        (nn.ReLU6(), (0, 6)),
+        (nn.Hardtanh(), (-1, 1)),
+        (nn.Hardtanh(-2, 3), (-2, 3)),
+        (Clamp(max=0.5), (-math.inf, 0.5)),
+        (Clamp(min=-0.25), (-0.25, math.inf)),
+        (Clamp(min=torch.tensor(-0.25)), None),
+        (nn.Sigmoid(), None),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_activations_are_part_of_a_convolution(
+    activation: nn.Module, limits: tuple[float, float] | None, precision: torch.dtype, *, channels_last: bool
+) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), activation).eval().to(precision)
+    image = picture(70, 33).to(precision)
+    image = image.contiguous(memory_format=torch.channels_last) if channels_last else image
+    with torch.no_grad():
+        whole = network(image.clone())
+        found, _ = RowNetwork.of(network, torch.zeros(1, 3, 64, 64, dtype=precision))
+    assert len(found.steps) == (1 if limits else 2)
+    if limits:
+        assert found.steps[0].layer.activation == limits
+    schedule = Schedule(found, 70, 16)
+    stream = Stream(schedule, schedule.turns.start)
+    maps = [part for band in stream.bands() if (part := stream.turn(image[:, :, slice(*band)])[1]) is not None]
+    torch.testing.assert_close(torch.cat(maps, 2), whole, atol=1e-5, rtol=1e-5)
 
 
 def test_tall_turns_make_wide_maps_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,16 +276,16 @@ def test_convolutions_are_those_of_torch(
     layer = nn.Conv2d(groups * channels, 2 * groups, kernel, stride, padding, dilation, groups, bias)
     arguments = (x, layer.weight.detach(), None if layer.bias is None else layer.bias.detach())
     with torch.no_grad():
-        found = convolved(*arguments, stride, padding, dilation, groups)
+        found = convolved(*arguments, Sweep(stride, padding, dilation, groups))
         torch.testing.assert_close(found, layer(x), equal_nan=True)
 
 
 def test_another_precision_is_left_to_torch() -> None:
     x, weight = picture(9).double(), torch.randn(2, 3, 3, 3)
-    ones = (1, 1), (1, 1), (1, 1), 1
-    assert convolved(x, weight.double(), None, *ones).dtype == torch.float64
+    sweep = Sweep((1, 1), (1, 1), (1, 1), 1)
+    assert convolved(x, weight.double(), None, sweep).dtype == torch.float64
     with torch.autocast("cpu", torch.bfloat16):
-        assert convolved(x.float(), weight, None, *ones).dtype == torch.bfloat16
+        assert convolved(x.float(), weight, None, sweep).dtype == torch.bfloat16
 
 
 def test_a_map_that_two_layers_read_is_not_fused() -> None:
@@ -251,9 +303,12 @@ def test_a_map_that_two_layers_read_is_not_fused() -> None:
 def test_the_memory_that_a_turn_is_said_to_take() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 1), nn.MaxPool2d(3, 1, 1), nn.Conv2d(8, 2, 1)).eval()
     found, _ = RowNetwork.of(network, torch.zeros(1, 3, 64, 64))
-    # Kept: two rows of eight channels. In a turn of ten rows: three channels of the image and the eight; then the
-    # eight, the eight pooled, and the twelve rows of eight that are pooled; that is most. Four bytes each.
-    assert Schedule(found, 640, 10).peak_bytes(100) == 4 * 100 * (2 * 8 + 10 * 8 + 10 * 8 + 12 * 8)
+    # In a turn of ten rows the first stage holds three channels of the image, a copy of them, and the eight. The second
+    # keeps two rows of eight channels, and holds the eight, the eight pooled, and the twelve rows of eight that are
+    # pooled. Four bytes each.
+    assert [len(part) for part in found.parts(STAGES)] == [1, 2]
+    first, second = 10 * 3 + 10 * 3 + 10 * 8, 2 * 8 + 10 * 8 + 10 * 8 + 12 * 8
+    assert Schedule(found, 640, 10).peak_bytes(100) == 4 * 100 * (first + second)
 
 
 @pytest.mark.parametrize("name", ["swiftnet", "unet", "deeplabv3plus", "pspnet", "upernet", "lraspp"])
@@ -371,7 +426,7 @@ def test_no_row_is_read_twice_and_few_are_kept() -> None:
         schedule = Schedule(found, height, 64)
         assert len(schedule.turns) == pytest.approx(height / 64, abs=15)
         ends = schedule.ends(schedule.turns.stop - 20)
-        kept = schedule.kept(ends)
+        kept = schedule.kept(ends, schedule.network.steps)
         most.append({place: ends[place] - kept[place] for place in kept})
     assert most[0] == most[1]
     schedule = Schedule(found, 3200, 64)

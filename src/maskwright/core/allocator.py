@@ -24,16 +24,22 @@ _DEFAULT_MMAP_MAX = 65536
 
 
 @contextlib.contextmanager
-def keep_freed_memory() -> Iterator[None]:
+def keep_freed_memory(*, one_heap: bool = False) -> Iterator[None]:
     """Keep freed memory in the process meanwhile, and give all of it back to the system afterwards.
 
     Also a decorator. It holds for the whole process and must not be nested. Results do not change, and neither does the
     peak of a loop that allocates the same sizes again and again. Without glibc (macOS, Windows, musl) it does nothing.
+
+    Args:
+        one_heap: whether threads that begin from now on allocate from one heap, until the process ends; see
+            `share_one_heap`.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
     libc = ctypes.CDLL(None)
+    if one_heap:
+        libc.mallopt(_ARENA_MAX, 1)
     libc.mallopt(_MMAP_MAX, 0)
     libc.mallopt(_TRIM_THRESHOLD, _NEVER)
     try:

@@ -6,7 +6,8 @@ Only where panels of columns meet are some columns computed twice.
 
 from __future__ import annotations
 
-from contextlib import closing
+import threading
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,8 @@ from maskwright.inference.maps import activated, rescaled
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streaming.network import RowNetwork
 from maskwright.inference.streaming.panels import cut
-from maskwright.inference.streaming.schedule import Schedule
-from maskwright.inference.streaming.stream import Stream
+from maskwright.inference.streaming.schedule import STAGES, Schedule
+from maskwright.inference.streaming.stream import Stream, given
 from maskwright.inference.streaming.tracing import NotStreamableError
 from maskwright.models.segmenter import Segmenter
 from maskwright.ops.images import working_size_of
@@ -37,9 +38,11 @@ if TYPE_CHECKING:
     from maskwright.core.plan import DataPlan
     from maskwright.inference.engine import Engine
     from maskwright.inference.streaming.panels import Panel
+    from maskwright.inference.streaming.stream import Stage
     from maskwright.ops.rows import RowSource
     from maskwright.tasks import Block
 
+    Rows = dict[int, Tensor]
     Steps = tuple[Callable[[Tensor], Tensor | None], Callable[[Tensor], Tensor]]
 
 TURN_PIXELS = 1 << 19
@@ -51,7 +54,7 @@ LEAST_ROWS = 32
 """Rows of a turn, at least: with half of them DeepLabv3+ took 8 % more time in fewer panels."""
 _SIDES = (96, 128)
 """Least height and width of the image that a network is traced with."""
-MAX_PEAK_BYTES = 256 << 20
+MAX_PEAK_BYTES = 384 << 20
 """Bytes of maps that are held at the same time, at most (`Schedule.peak_bytes`); a wider image is cut into panels.
 
 Measured, the maps take 1.3 times as much, with what the allocator leaves unused, the rows that are read and written
@@ -63,6 +66,8 @@ _WASTE = 1.5
 """Columns that are computed for each that is wanted, at most."""
 _AHEAD = 2
 """Bands of rows that are read while the network works."""
+_DIVIDED = threading.Lock()
+"""Held while an image is computed in stages: the number of threads is one of the whole process."""
 
 
 class RowEngine:
@@ -158,7 +163,6 @@ class RowEngine:
         steps = wanted % max(2 * (length - 1), 1)
         return np.minimum(steps, np.maximum(2 * (length - 1) - steps, 0))
 
-    @torch.no_grad()
     def turns(
         self, schedule: Schedule, begin: int, rows: Callable[[int, int], NDArray[np.uint8]]
     ) -> Iterator[tuple[int, Tensor]]:
@@ -169,15 +173,53 @@ class RowEngine:
             begin: the turn to begin with.
             rows: give (h, W, channels) of the image; asked for in another thread, while the network works.
         """
-        stream = Stream(schedule, begin)
-        with closing(ahead((rows(*band) for band in stream.bands()), _AHEAD)) as bands:
-            for band in bands:
-                with self._engine.precision():
-                    top, maps = stream.turn(self._engine.pixels(band[None]))
+        with ExitStack() as stack:
+            threads = stack.enter_context(_divided_threads()) if self._in_stages else 0
+            stream = Stream(schedule, begin, STAGES if threads else 1)
+            bands = stack.enter_context(closing(ahead((rows(*band) for band in stream.bands()), _AHEAD)))
+            made = self._made(stream.stages[0], (self._pixels(band) for band in bands), threads)
+            for stage in stream.stages[1:]:
+                before = stack.enter_context(closing(ahead(made, 1)))
+                made = self._made(stage, before, threads)
+            for found in made:
+                top, maps = stream.result(found)
                 if maps is not None:
                     maps = maps.float()
                     yield top, maps
                 del maps  # not held while the next turn is computed
+
+    def _made(self, stage: Stage, before: Iterator[Rows], threads: int) -> Iterator[Rows]:
+        """Yield what a stage makes of each turn of the one before, in so many threads; 0 for as many as there are."""
+        if threads:
+            torch.set_num_threads(threads)  # PyTorch's number is also one of each thread that asks it to compute
+        for rows in before:
+            with self._engine.precision():
+                found = stage.turn(rows)
+            yield found
+            del found
+
+    def _pixels(self, band: NDArray[np.uint8]) -> Rows:
+        with self._engine.precision():
+            return given(self._engine.pixels(band[None]))
+
+    @property
+    def _in_stages(self) -> bool:
+        """Whether stages of the network pay: in few threads PyTorch's own convolutions of bfloat16 are slow."""
+        return self._engine.device.type == "cpu" and not self._engine.fast
+
+
+@contextmanager
+def _divided_threads() -> Iterator[int]:
+    """Divide PyTorch's threads among the stages of one image at a time: yield how many each gets, 0 for no division."""
+    threads = torch.get_num_threads()
+    if threads < STAGES or not _DIVIDED.acquire(blocking=False):
+        yield 0
+        return
+    try:
+        yield -(-threads // STAGES)
+    finally:
+        torch.set_num_threads(threads)
+        _DIVIDED.release()
 
 
 def streamed_blocks(

@@ -7,41 +7,32 @@ the narrow one is kept, and the rows that two turns share are computed twice: th
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from maskwright.inference.streaming.convolving import NO_ACTIVATION, Activation
 from maskwright.inference.streaming.layers import Convolution, Layer, Padding, Pointwise, Span
-from maskwright.inference.streaming.tracing import Operation
+from maskwright.inference.streaming.tracing import Operation, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from torch import Tensor
 
     from maskwright.inference.streaming.step import Step
 
 _MAX_OVERLAP = 16
 """Rows of the image that two pieces may compute twice in a fused step."""
+_LIMITS: dict[str, tuple[float | None, float | None]] = {
+    "relu": (0.0, None),
+    "hardtanh": (-1.0, 1.0),
+    "clamp": (None, None),
+}
+"""Activations that hold each value between two limits, and their defaults."""
 _PIECE = 32
 """Rows of the image in a piece: a fused step makes its wide map piece by piece, so that taller turns take no more."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ActivatedConvolution(Convolution):
-    """A convolution with the activation that follows it.
-
-    Attributes:
-        activation: single pixels to single pixels; it may overwrite them.
-    """
-
-    activation: Pointwise
-
-    def run(self, inputs: list[Tensor], span: Span) -> Tensor:
-        """Convolve and activate."""
-        return self.activation.run([super().run(inputs, span)], span)
 
 
 @dataclass(frozen=True)
@@ -126,21 +117,28 @@ def _with_activations(steps: Sequence[Step], result: int) -> list[Step]:
     for step in steps:
         before = given.get(step.inputs[0]) if step.inputs[0] in once else None
         activation = _activation(step)
-        if before is not None and activation is not None and type(before.layer) is Convolution:
-            parts = {field.name: getattr(before.layer, field.name) for field in fields(Convolution)}
-            found[step.number] = replace(
-                step, inputs=before.inputs, layer=ActivatedConvolution(**parts, activation=activation)
-            )
+        if before is not None and activation is not None and isinstance(before.layer, Convolution):
+            layer = replace(before.layer, activation=activation)
+            found[step.number] = replace(step, inputs=before.inputs, layer=layer, cost=before.cost)
             del found[before.number]
     return list(found.values())
 
 
-def _activation(step: Step) -> Pointwise | None:
-    """Return the layer of a step that changes each value of one map by itself; None for anything else."""
-    layer = step.layer
-    if not isinstance(layer, Pointwise) or not isinstance(layer.call, Operation) or len(step.inputs) > 1:
+def _activation(step: Step) -> Activation | None:
+    """Return what a step does if it holds each value of one map between two; None for anything else."""
+    call = step.layer.call if isinstance(step.layer, Pointwise) else None
+    if not isinstance(call, Operation) or len(step.inputs) > 1:
         return None
-    return layer if layer.call.name in {"relu", "hardtanh", "clamp"} else None
+    if call.name not in _LIMITS or call.named:
+        return None
+    given = call.arguments[1:]
+    limits = (*given, *_LIMITS[call.name][len(given) :])  # what has its default is left out
+    if any(isinstance(limit, Tensor | Reference) for limit in limits):
+        return None
+    least, most = (
+        infinite if limit is None else float(limit) for limit, infinite in zip(limits, NO_ACTIVATION, strict=True)
+    )
+    return Activation(least, most)
 
 
 def _with_padding(steps: Sequence[Step], result: int, shapes: Mapping[int, Sequence[int]]) -> list[Step]:
@@ -149,7 +147,7 @@ def _with_padding(steps: Sequence[Step], result: int, shapes: Mapping[int, Seque
         convolution, source = step.layer, step.inputs[0]
         if not isinstance(convolution, Convolution) or convolution.kernel == 1:
             continue
-        padding, expansion, inner_values = Padding((0, 0, 0, 0), 0), None, 0.0
+        padding, expansion, inner_values, cost = Padding((0, 0, 0, 0), 0), None, 0.0, step.cost
         given = found.get(source) if source in once else None
         if given is not None and isinstance(given.layer, Padding) and given.layer.value == 0:
             padding, source = given.layer, given.inputs[0]
@@ -159,11 +157,12 @@ def _with_padding(steps: Sequence[Step], result: int, shapes: Mapping[int, Seque
         if given is not None and _is_pointwise(given.layer) and overlap <= _MAX_OVERLAP:
             assert isinstance(given.layer, Convolution)
             expansion, source, inner_values = given.layer, given.inputs[0], given.values
+            cost += given.cost
             del found[given.number]
         if source != step.inputs[0]:
             piece = max(_PIECE * shapes[step.number][2] // shapes[0][2], 1)
             layer = PaddedConvolution(expansion, padding, convolution, piece)
-            fused_step = replace(step, inputs=(source,), layer=layer, inner_values=inner_values)
+            fused_step = replace(step, inputs=(source,), layer=layer, cost=cost, inner_values=inner_values)
             found[step.number] = replace(fused_step, inner_rows=layer.inner_rows)
     return list(found.values())
 

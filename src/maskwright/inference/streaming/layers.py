@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch.nn import functional as F
 
-from maskwright.inference.streaming.convolving import convolved
+from maskwright.inference.streaming.convolving import NO_ACTIVATION, Activation, Sweep, convolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,29 +178,31 @@ class Window:
 
 @dataclass(frozen=True)
 class Convolution(Window):
-    """A convolution.
+    """A convolution, and the activation that follows it.
 
     Attributes:
         weight: (K, C / groups, h, w).
         bias: (K,), or None.
         columns: stride, padding and dilation along them.
         groups: see `F.conv2d`.
+        activation: see above.
     """
 
     weight: Tensor | None = None
     bias: Tensor | None = None
     columns: tuple[int, int, int] = (1, 0, 1)
     groups: int = 1
+    activation: Activation = NO_ACTIVATION
 
     def run(self, inputs: list[Tensor], span: Span) -> Tensor:
-        """Convolve."""
+        """Convolve and activate."""
         assert self.weight is not None
         x = inputs[0]
         if span.above or span.below:
             x = F.pad(x, (0, 0, span.above, span.below))
         stride, padding, dilation = self.columns
-        down = (self.stride, stride), (0, padding), (self.dilation, dilation)
-        return convolved(x, self.weight, self.bias, *down, self.groups)
+        sweep = Sweep((self.stride, stride), (0, padding), (self.dilation, dilation), self.groups)
+        return convolved(x, self.weight, self.bias, sweep, self.activation)
 
 
 @dataclass(frozen=True)

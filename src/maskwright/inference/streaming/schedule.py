@@ -9,8 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from maskwright.inference.streaming.network import RowNetwork
+    from collections.abc import Sequence
 
+    from maskwright.inference.streaming.network import RowNetwork
+    from maskwright.inference.streaming.step import Step
+
+STAGES = 2
+"""Parts of a network that are computed at the same time, at most."""
 _SEEN = 40
 """Turns on either side of the middle that are looked at for what is kept: the turns of an image are all alike there."""
 
@@ -47,18 +52,23 @@ class Schedule:
                 ends[source] = max(ends.get(source, wanted), min(wanted, self.heights[source]))
         return {number: min(end, self.heights[number]) for number, end in ends.items()}
 
-    def kept(self, ends: dict[int, int]) -> dict[int, int]:
-        """Return from which row on each map is needed later, after a turn with these `ends`."""
+    def starts(self, begin: int) -> dict[int, int]:
+        """Return the first row that is computed of each map, by number, if the turn `begin` is the first one."""
+        before = self.ends(begin - 1)
+        return {number: 0 if begin == self.turns.start else max(end, 0) for number, end in before.items()}
+
+    def kept(self, ends: dict[int, int], steps: Sequence[Step]) -> dict[int, int]:
+        """Return from which row on some steps need each map later, after a turn with these `ends`."""
         first = dict(self.heights)
-        for step in self.network.steps:
+        for step in steps:
             if ends[step.number] < self.heights[step.number]:
                 needed = max(step.layer.first(max(ends[step.number], 0)), 0)
                 for source in step.inputs:
                     first[source] = min(first[source], needed)
         return first
 
-    def capacities(self) -> dict[int, int]:
-        """Return how many rows of each map are kept after a turn, at most."""
+    def capacities(self, steps: Sequence[Step]) -> dict[int, int]:
+        """Return how many rows of each map are kept for some steps after a turn, at most."""
         middle = (self.turns.start + self.turns.stop) // 2
         # The turns repeat themselves but for the first and last ones.
         seen = range(max(middle - _SEEN, self.turns.start), min(middle + _SEEN, self.turns.stop))
@@ -66,7 +76,7 @@ class Schedule:
         capacities = dict.fromkeys(self.heights, 0)
         for turn in (*seen, *(edges if len(edges) <= 2 * _SEEN else ())):
             ends = self.ends(turn)
-            for number, first in self.kept(ends).items():
+            for number, first in self.kept(ends, steps).items():
                 capacities[number] = max(capacities[number], max(ends.get(number, 0), 0) - first)
         return capacities
 
@@ -74,22 +84,27 @@ class Schedule:
         """Return the bytes that all maps take at the peak, for a width of the image, in float32.
 
         These are the rows that are kept, and in a turn the new ones of each map until the last step has read them. Each
-        step counts with its result, what it makes on the way, and a copy of the rows that it reads.
+        step counts with its result, what it makes on the way, and a copy of the rows that it reads. The network is
+        computed in `STAGES`, each of which may be at its peak.
         """
+        return int(4 * width * sum(self._peak(steps) for steps in self.network.parts(STAGES)))
+
+    def _peak(self, steps: Sequence[Step]) -> float:
+        """Return the values for each column of the image that some steps hold at the peak."""
         values = {0: float(self.network.channels), **{step.number: step.values for step in self.network.steps}}
-        last = {source: step.number for step in self.network.steps for source in step.inputs}
-        kept = sum(values[number] * rows for number, rows in self.capacities().items())
+        last = {source: step.number for step in steps for source in step.inputs}
+        kept = sum(values[number] * rows for number, rows in self.capacities(steps).items())
         turn = (self.turns.start + self.turns.stop) // 2
         before, after = self.ends(turn - 1), self.ends(turn)
         new = {number: values[number] * (after[number] - before[number]) for number in values}
-        held_now = peak = new[0]
-        for step in self.network.steps:
+        held_now = peak = sum(new[number] for number in {*last} - {step.number for step in steps})
+        for step in steps:
             rows = step.layer.stop(after[step.number]) - step.layer.first(before[step.number])
             read = rows * sum(values[source] for source in step.inputs)
             held_now += new[step.number]
             peak = max(peak, held_now + read + step.inner_values * min(rows, step.inner_rows))
             held_now -= sum(new[source] for source in set(step.inputs) if last[source] == step.number)
-        return int(4 * width * (kept + peak))
+        return kept + peak
 
     def turn_for(self, row: int) -> int:
         """Return the latest turn to begin with for the right result from a row on, the rows before it being wrong."""

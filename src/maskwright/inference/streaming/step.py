@@ -20,6 +20,7 @@ class Step:
         values: of a row of the result, for each column of the image.
         inner_values: the same of the map that a fused step makes on the way.
         inner_rows: of it that are there at once, at most.
+        cost: of the step, relative to that of others.
     """
 
     number: int
@@ -28,3 +29,4 @@ class Step:
     values: float
     inner_values: float = 0
     inner_rows: int = 0
+    cost: float = 0

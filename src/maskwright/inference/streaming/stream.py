@@ -1,4 +1,7 @@
-"""A network by rows over one image: turn after turn, keeping of each map only the rows that are needed again."""
+"""A network by rows over one image: turn after turn, keeping of each map only the rows that are needed again.
+
+Knows no thread.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import torch
 from maskwright.inference.streaming.layers import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
@@ -56,7 +59,7 @@ class RowBuffer:
 
     def lends(self, rows: Tensor) -> bool:
         """Tell whether rows are a view of the ring, which later rows overwrite."""
-        return self._ring is not None and rows.untyped_storage().data_ptr() == self._ring.untyped_storage().data_ptr()
+        return self._ring is not None and _place(rows) == _place(self._ring)
 
     def keep(self, start: int) -> None:
         """Forget the rows above one, and move the others of what was computed last to the ring."""
@@ -107,35 +110,104 @@ def _in_own_pages(like: Tensor, shape: tuple[int, ...]) -> Tensor:
     return torch.frombuffer(pages, dtype=like.dtype).view(shape)
 
 
+class Stage:
+    """Some steps of a network on one image, turn after turn.
+
+    Args:
+        schedule: of the network and the image.
+        begin: the turn to begin with.
+        steps: some of the network's that follow each other.
+    """
+
+    def __init__(self, schedule: Schedule, begin: int, steps: Sequence[Step]) -> None:
+        self._schedule, self._turn, self._steps = schedule, begin, steps
+        self._last_reader = {source: step.number for step in steps for source in step.inputs}
+        after = [step for step in schedule.network.steps if step.number > steps[-1].number]
+        self._wanted_later = {schedule.network.result, *(source for step in after for source in step.inputs)}
+        capacities = schedule.capacities(steps)
+        starts = schedule.starts(begin)
+        numbers = {*self._last_reader, *(step.number for step in steps)}
+        self._maps = {number: RowBuffer(starts[number], capacities[number]) for number in numbers}
+
+    @torch.no_grad()
+    def turn(self, rows: dict[int, Tensor]) -> dict[int, Tensor]:
+        """Compute the next turn.
+
+        Args:
+            rows: of this turn (1, C, h, W), of the image and the maps of the steps before, by number; what has none is
+                left out. They are taken out, so that nothing is held longer than needed.
+
+        Returns:
+            The same for the steps that follow.
+        """
+        ends = self._schedule.ends(self._turn)
+        kept = self._schedule.kept(ends, self._steps)
+        later = {number: rows[number] for number in rows if number in self._wanted_later}
+        for number in [*rows]:
+            piece = rows.pop(number)
+            if number in self._last_reader:
+                self._maps[number].add(piece)
+            del piece
+        for step in self._steps:
+            own = self._maps[step.number]
+            # Padding above the map may be wanted before the map is; then nothing is computed of it yet.
+            if ends[step.number] > own.end and all(self._maps[source].end > 0 for source in step.inputs):
+                found = self._computed(step, own.end, ends[step.number])
+                own.add(found)
+                if step.number in self._wanted_later:
+                    later[step.number] = found
+                del found
+            for source in step.inputs:
+                if self._last_reader[source] == step.number:
+                    self._maps[source].keep(kept[source])
+            if step.number not in self._last_reader:
+                own.keep(own.end)
+        self._turn += 1
+        return later
+
+    def _computed(self, step: Step, start: int, stop: int) -> Tensor:
+        """Return rows of the result of a step."""
+        span = Span.of(step.layer, start, stop, self._schedule.heights[step.inputs[0]])
+        inputs = [self._maps[source].between(span.first, span.last) for source in step.inputs]
+        found = step.layer.run(inputs, span)
+        lent = any(self._maps[source].lends(found) for source in step.inputs)
+        # Another stage may overwrite what it gets, while this one still reads what it was made from.
+        shared = step.number in self._wanted_later and _place(found) in map(_place, inputs)
+        return found.clone() if lent or shared else found
+
+
+def _place(rows: Tensor) -> int:
+    return rows.untyped_storage().data_ptr()
+
+
 class Stream:
     """The turns of a schedule on one image, in their order.
 
     Args:
         schedule: of the network and the image.
         begin: the turn to begin with.
+        stages: in how many parts of about equal cost the network is computed. Each only needs what those before it made
+            in the same turn, so they can work at the same time.
+
+    Attributes:
+        stages: the parts, in their order.
     """
 
-    def __init__(self, schedule: Schedule, begin: int) -> None:
-        self._schedule, self._turn = schedule, begin
-        before = schedule.ends(begin - 1)
-        top = begin == schedule.turns.start
-        capacities = schedule.capacities()
-        starts = {number: 0 if top else max(end, 0) for number, end in before.items()}
-        self._maps = {number: RowBuffer(start, capacities[number]) for number, start in starts.items()}
-        steps = schedule.network.steps
-        self._last_reader = {source: step.number for step in steps for source in step.inputs}
+    def __init__(self, schedule: Schedule, begin: int, stages: int = 1) -> None:
+        self._schedule, self._begin = schedule, begin
+        self.stages = [Stage(schedule, begin, steps) for steps in schedule.network.parts(stages)]
+        self._top = schedule.starts(begin)[schedule.network.result]
 
     def bands(self) -> Iterator[tuple[int, int]]:
         """Yield the rows of the image (start, stop) that each turn needs, from the first turn on."""
-        start = self._maps[0].end
-        for turn in range(self._turn, self._schedule.turns.stop):
+        start = self._schedule.starts(self._begin)[0]
+        for turn in range(self._begin, self._schedule.turns.stop):
             stop = max(self._schedule.ends(turn)[0], start)
             yield start, stop
             start = stop
 
-    @torch.no_grad()
     def turn(self, image: Tensor) -> tuple[int, Tensor | None]:
-        """Compute the next turn.
+        """Compute the next turn, one stage after the other.
 
         Args:
             image: its rows (1, C, h, W), as `bands` says.
@@ -143,30 +215,18 @@ class Stream:
         Returns:
             The first row of what is new of the result, and the rows (1, K, h, W); None if there are none yet.
         """
-        ends = self._schedule.ends(self._turn)
-        kept = self._schedule.kept(ends)
-        if image.shape[2]:
-            self._maps[0].add(image)
-        for step in self._schedule.network.steps:
-            rows = self._maps[step.number]
-            # Padding above the map may be wanted before the map is; then nothing is computed of it yet.
-            if ends[step.number] > rows.end and all(self._maps[source].end > 0 for source in step.inputs):
-                rows.add(self._computed(step, rows.end, ends[step.number]))
-            for source in step.inputs:
-                if self._last_reader[source] == step.number:
-                    self._maps[source].keep(kept[source])
-        self._turn += 1
-        result = self._maps[self._schedule.network.result]
-        top = max(self._schedule.ends(self._turn - 2)[self._schedule.network.result], 0)
-        if result.end <= top:
-            return top, None
-        found = result.between(top, result.end)
-        result.keep(result.end)
+        rows = given(image)
+        for stage in self.stages:
+            rows = stage.turn(rows)
+        return self.result(rows)
+
+    def result(self, rows: dict[int, Tensor]) -> tuple[int, Tensor | None]:
+        """Return what the last stage made in a turn; see `turn`."""
+        top, found = self._top, rows.pop(self._schedule.network.result, None)
+        self._top += 0 if found is None else found.shape[2]
         return top, found
 
-    def _computed(self, step: Step, start: int, stop: int) -> Tensor:
-        """Return rows of the result of a step."""
-        span = Span.of(step.layer, start, stop, self._schedule.heights[step.inputs[0]])
-        inputs = [self._maps[source].between(span.first, span.last) for source in step.inputs]
-        found = step.layer.run(inputs, span)
-        return found.clone() if any(self._maps[source].lends(found) for source in step.inputs) else found
+
+def given(image: Tensor) -> dict[int, Tensor]:
+    """Return rows (1, C, h, W) of the image as `Stage.turn` takes them."""
+    return {0: image} if image.shape[2] else {}

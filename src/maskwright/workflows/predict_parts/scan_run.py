@@ -145,7 +145,7 @@ def predict_scan(
         for number, panel in enumerate(bands.panels):
             if panel.end < height:
                 blocks = usable(picture, tiled.blocks(source, panel.end, number))
-                with keep_freed_memory():  # each row of tiles, or turn, allocates the same
+                with keep_freed_memory(one_heap=True):  # each row of tiles, or turn, allocates the same
                     share = partial(_share, bands, on_share)
                     fill(panel, blocks, tiled.card.channels[0].count, share, promise if options.judged else None)
         scale = options.scale or pixel_size(picture.image, level or 0)

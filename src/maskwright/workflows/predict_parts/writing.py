@@ -275,7 +275,7 @@ class Writing:
         self.predictor.check(image)
         rows = isinstance(image, SlicedRows)
         apart = rows or self.predictor.task.objects or self.predictor.postprocessor
-        with nullcontext() if apart or not self.predictor.is_large(image) else keep_freed_memory():  # turns are alike
+        with nullcontext() if apart or not self.predictor.is_large(image) else keep_freed_memory(one_heap=True):  # turns are alike
             yield from self.predictor.blocks(image.source if rows else image)
 
 
