@@ -67,17 +67,18 @@ def scan(folder: Path, height: int, width: int, path: Path) -> None:
     )
 
 
-def bare(predictor: Predictor, side: int, pixels: int = 1 << 21) -> float:
-    """Return microseconds of the processor a pixel for the network alone on tiles of a side."""
+def bare(predictor: Predictor, side: int, pixels: int = 1 << 21) -> tuple[float, float]:
+    """Return microseconds a pixel, of the processor and of the wall, for the network alone on tiles of a side."""
     tile = np.random.default_rng(0).integers(0, 256, (1, side, side, predictor.card.data.channels), np.uint8)
     with torch.no_grad():
         image = predictor.engine.pixels(tile)  # type: ignore[attr-defined]
         predictor.engine.segmenter(image)  # type: ignore[attr-defined]
         count = max(pixels // side**2, 1)
-        before = time.process_time()
+        before, started = time.process_time(), time.perf_counter()
         for _ in range(count):
             predictor.engine.segmenter(image)  # type: ignore[attr-defined]
-    return (time.process_time() - before) / (count * side**2) * 1e6
+    scale = 1e6 / (count * side**2)
+    return (time.process_time() - before) * scale, (time.perf_counter() - started) * scale
 
 
 def whole(run: str, image: Path, threads: int, options: list[str]) -> tuple[float, float, float]:
@@ -113,11 +114,18 @@ def main() -> None:
         for _ in range(given.rounds):
             rates = {side: bare(predictor, side) for side in TILES}
             seconds, wall, memory = whole(given.run, image, given.threads, given.option)
-            shares.append(min(rates.values()) * pixels / 1e6 / seconds)
-            listed = ", ".join(f"{side}: {rate:.3f}" for side, rate in rates.items())
+            least = [min(rate) * pixels / 1e6 for rate in zip(*rates.values(), strict=True)]
+            shares.append((least[0] / seconds, least[1] / wall))
+            listed = ", ".join(f"{side}: {rate:.3f} ({clock:.3f} wall)" for side, (rate, clock) in rates.items())
             print(f"bare {listed} us/pixel; predict {seconds / pixels * 1e6:.3f} us/pixel, {wall:.0f} s wall, ", end="")
-            print(f"{memory:.0f} MiB; {shares[-1]:.1%} of the bare rate", flush=True)
-    print(f"median {statistics.median(shares):.1%}, own memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}")
+            print(
+                f"{memory:.0f} MiB; {shares[-1][0]:.1%} of the bare rate, {shares[-1][1]:.1%} by wall time", flush=True
+            )
+    medians = [statistics.median(share) for share in zip(*shares, strict=True)]
+    print(
+        f"median {medians[0]:.1%}, {medians[1]:.1%} by wall time, own memory "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}"
+    )
 
 
 if __name__ == "__main__":

@@ -272,11 +272,11 @@ class Writing:
             raise unusable(picture, error) from error
 
     def _blocks(self, image: Any) -> Iterator[Block]:
-        self.predictor.check(image)
-        rows = isinstance(image, SlicedRows)
-        apart = rows or self.predictor.task.objects or self.predictor.postprocessor
-        with nullcontext() if apart or not self.predictor.is_large(image) else keep_freed_memory(one_heap=True):  # turns are alike
-            yield from self.predictor.blocks(image.source if rows else image)
+        predictor, rows = self.predictor, isinstance(image, SlicedRows)
+        predictor.check(image)
+        apart = rows or predictor.task.objects or predictor.postprocessor or not predictor.is_large(image)
+        with nullcontext() if apart else keep_freed_memory(one_heap=True):  # turns are alike
+            yield from predictor.blocks(image.source if rows else image)
 
 
 def _whole(picture: Picture, rows: OpenImage) -> NDArray[Any]:
