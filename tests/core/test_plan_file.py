@@ -58,6 +58,8 @@ def test_the_number_of_channels_can_be_set_alone(channels: int) -> None:
         (["optim.lr=.nan"], "optim.lr is nan, and it must be a finite number, above 0"),
         (["model.freeze=backbone"], r"^model.freeze: this section has no key 'freeze': did you mean optim.freeze\?"),
         (["loss.terms={1: 1}"], "loss.terms names 1, and every name must be text"),
+        (["predict.scales=[0.5, 1]"], "predict.scales is .0.5, 1.0., and every size counts once"),
+        (["predict.scales=[2, 2]"], "leave out 1 and what is there twice"),
         (["reasons=3"], "planning writes the reasons"),
     ],
 )
@@ -95,6 +97,10 @@ def test_a_bad_setting_is_refused_by_its_name(settings: list[str], message: str)
             "16, and it must be a list of 1 to 255 entries, each of them a whole number, 0 or more and 1,000,000 or",
         ),
         ("sampling.crop=32", "32, and it must be a list of 2 or 3 entries, each of them a whole number, 8 or more: "),
+        (
+            "predict.scales=2",
+            "2, and it must be a list of at most 4 entries, each of them a number, 0.25 or more and 2 or",
+        ),
         (
             "loss.terms=3",
             "3, and it must be a table {NAME: VALUE}, each VALUE a number, 0 or more: write e.g. `loss.terms={cross",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from maskwright.core.plan_data import AugmentPlan, DataPlan, SamplingPlan, SplitPlan
 from maskwright.core.plan_learning import (
@@ -56,6 +56,16 @@ __all__ = [
 ]
 
 
+def _further_sizes(scales: tuple[float, ...]) -> tuple[float, ...]:
+    """Check `predict.scales`."""
+    if 1 in scales or len(set(scales)) < len(scales):
+        raise ValueError(
+            f"predict.scales is {list(scales)}, and every size counts once, that of the image (1) always: leave out 1 "
+            "and what is there twice"
+        )
+    return scales
+
+
 class PredictPlan(Section):
     """How whole images are predicted.
 
@@ -77,7 +87,9 @@ class PredictPlan(Section):
     overlap: Number = Field(0.25, ge=0, le=0.5)
     flip: Flag = False
     flip_scale: Number = Field(1.0, ge=0.25, le=2)
-    scales: tuple[Annotated[Number, Field(ge=0.25, le=2)], ...] = Field((), max_length=4)
+    scales: Annotated[
+        tuple[Annotated[Number, Field(ge=0.25, le=2)], ...], Field(max_length=4), AfterValidator(_further_sizes)
+    ] = ()
     flip_pixels: Whole = Field(1 << 24, ge=0)
     output_stride: Literal[4, 8, 16, 32] | None = None
     window: Sides | None = None

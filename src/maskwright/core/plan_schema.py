@@ -119,7 +119,9 @@ def _words(schema: Schema, sections: dict[str, Schema]) -> str:
 
 
 def _counts(least: int | None, most: int | None) -> str:
-    """Write how many entries a list may have: `2`, `2 or 3`, `1 to 255`; nothing where that is open."""
-    if least is None or most is None:
+    """Write how many entries a list may have: `2`, `2 or 3`, `1 to 255`, `at most 4`; nothing where that is open."""
+    if most is None:
         return ""
+    if least is None:
+        return f"at most {most}"
     return " or ".join(map(str, range(least, most + 1))) if most <= least + 2 else f"{least} to {most}"
