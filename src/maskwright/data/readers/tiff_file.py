@@ -201,7 +201,7 @@ class TiffImage:
             raise DecodeError(
                 "unreadable",
                 self.ref,
-                f"holds a stack of {self.pages.number} pages (axes {self.series.axes}, {shape}), but an image is one "
+                f"holds a stack of {self.pages.number} pages (axes {self.series.axes}, {shape}), and an image is one "
                 "page with its channels",
                 "save each page as its own file",
             )
