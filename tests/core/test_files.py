@@ -122,10 +122,13 @@ def test_a_folder_is_checked_before_there_is_work(tmp_path: Path, monkeypatch: p
     for inside in ("file", "file/below"):
         with pytest.raises(MaskwrightError, match="file is a file"):
             files.check_writable(tmp_path / inside)
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(MaskwrightError, match=r"link could not be written: .*link is a link to nothing\. Choose"):
+        files.check_writable(tmp_path / "link")
     closed = tmp_path / "closed"
     closed.mkdir()
     # As of a folder of somebody else, which root could enter: what is in it cannot even be asked for.
-    monkeypatch.setattr("os.path.exists", lambda path: closed not in Path(path).parents)
+    monkeypatch.setattr("os.path.lexists", lambda path: closed not in Path(path).parents)
     monkeypatch.setattr("os.access", lambda path, _mode: path != closed)
     with pytest.raises(MaskwrightError, match=r"closed/mine could not be written: the folder is read-only\. Choose"):
         files.check_writable(closed / "mine")

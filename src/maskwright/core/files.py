@@ -172,9 +172,10 @@ def check_writable(folder: Path) -> None:
         MaskwrightError: it cannot.
     """
     # Not `Path.exists`, which fails where a folder above may not be entered.
-    there = next(place for place in (folder, *folder.absolute().parents) if os.path.exists(place))  # noqa: PTH110
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
-        raise write_error(folder / "report", NotADirectoryError(errno.ENOTDIR, "a file"))
+        what = "a file" if there.exists() else "a link to nothing"
+        raise MaskwrightError(f"{folder} could not be written: {there} is {what}. Choose another `out`")
     if not os.access(there, os.W_OK | os.X_OK):
         raise write_error(folder, PermissionError(errno.EACCES, "no permission"))
 
