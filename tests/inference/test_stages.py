@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 import torch
-from tests.inference.test_streamed_catalog import engine_of
+from tests.inference.test_streamed_catalog import CARD, engine_of
 
-from maskwright.inference.streamed import RowEngine
+from maskwright.inference.prepared_image import PreparedImage
+from maskwright.inference.streamed import RowEngine, streamed_blocks
 from maskwright.inference.streaming.schedule import Schedule
 from maskwright.inference.streaming.stream import Stage
 
@@ -82,16 +84,47 @@ def test_stages_give_the_maps_of_one_thread(
 def test_a_second_image_at_the_same_time_is_computed_in_one_stage(
     engine: RowEngine, two_threads: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    expected = whole(engine)
     first, seen = turns(engine), places(monkeypatch)
-    top, maps = next(first)
-    begun = len(seen)
-    found = whole(engine)
-    later = [name for name in seen[begun:] if name == "MainThread"]
-    assert torch.equal(found[:, :, : maps.shape[2]], maps)
-    rest = torch.cat([maps, *(more for _, more in first)], 2)
-    assert top == 0
-    assert torch.equal(rest, found)
-    assert len(later) > len(found[0, 0]) // 32
+    begun = [next(first)]
+    before = seen.count("maskwright-ahead")
+    found: list[Tensor] = []
+
+    def second() -> None:
+        torch.set_num_threads(2)  # as a thread that has computed before
+        found.append(whole(engine))
+
+    thread = threading.Thread(target=second, name="second")
+    thread.start()
+    thread.join()
+    assert seen.count("second") > len(PIXELS) / 32
+    assert seen.count("maskwright-ahead") - before <= 3  # the first image goes on until its queue is full
+    assert torch.equal(found[0], expected)
+    assert torch.equal(torch.cat([maps for _, maps in (*begun, *first)], 2), expected)
+
+
+def test_bfloat16_is_computed_in_one_stage(
+    engine: RowEngine, two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast, seen = RowEngine(engine_of("swiftnet", fast=True)), places(monkeypatch)
+    assert list(turns(fast))
+    assert {*seen} == {"MainThread"}
+
+
+def test_an_error_of_the_consumer_ends_the_stages(engine: RowEngine, two_threads: None) -> None:
+    image = PreparedImage(PIXELS, CARD.data)
+    (panel,) = engine.panels(image.working)
+    channels, steps = CARD.channels, (lambda _: None, lambda maps: maps)
+    blocks = streamed_blocks(image, panel, engine, channels, steps)
+
+    def consume() -> None:
+        with closing(blocks):
+            for _ in blocks:
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as kept:
+        consume()
+    assert kept.traceback  # which keeps the generators
 
 
 @pytest.mark.parametrize("readable", [0, 100, 500])

@@ -38,7 +38,7 @@ CARD = Card(
 )
 
 
-def engine_of(name: str) -> TorchEngine:
+def engine_of(name: str, *, fast: bool = False) -> TorchEngine:
     """Return an engine of a small network with random weights."""
     torch.manual_seed(1)
     options = {} if name in models.PIXEL_MODELS else smallest(name)
@@ -52,7 +52,7 @@ def engine_of(name: str) -> TorchEngine:
     if norms:  # with statistics of its own, no layer is dead
         with torch.no_grad():
             network.train()(torch.randn(2, 3, 96, 64))
-    return TorchEngine(network, CARD, "cpu")
+    return TorchEngine(network, CARD, "cpu", fast=fast)
 
 
 @cache

@@ -24,22 +24,16 @@ _DEFAULT_MMAP_MAX = 65536
 
 
 @contextlib.contextmanager
-def keep_freed_memory(*, one_heap: bool = False) -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """Keep freed memory in the process meanwhile, and give all of it back to the system afterwards.
 
     Also a decorator. It holds for the whole process and must not be nested. Results do not change, and neither does the
     peak of a loop that allocates the same sizes again and again. Without glibc (macOS, Windows, musl) it does nothing.
-
-    Args:
-        one_heap: whether threads that begin from now on allocate from one heap, until the process ends; see
-            `share_one_heap`.
     """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
     libc = ctypes.CDLL(None)
-    if one_heap:
-        libc.mallopt(_ARENA_MAX, 1)
     libc.mallopt(_MMAP_MAX, 0)
     libc.mallopt(_TRIM_THRESHOLD, _NEVER)
     try:
@@ -60,7 +54,8 @@ def share_one_heap() -> None:
 
     By default glibc gives a thread heaps of its own, of 64 MiB each, and gives them back as soon as they are empty: a
     network that runs in a thread pays for its pages again with each image. Blocks above 32 MiB are still given back.
-    It holds until the process ends. Without glibc it does nothing.
+    It holds until the process ends, for all threads if none has ended before: the heap of one that has goes to the next
+    that begins. Without glibc it does nothing.
     """
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)

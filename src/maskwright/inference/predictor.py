@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -172,7 +173,7 @@ class Predictor:
         """
         assert self.postprocessor is None
         if averages(self.card.predict, working):
-            raise NotStreamableError("it is averaged with the flipped image or other sizes (`flip`)")
+            raise NotStreamableError("it is averaged with the flipped image (`flip`) or other sizes (`predict.scales`)")
         found = RowEngine(self.engine)
         found.panels(working)
         return Predictor(self.engine, self.card, by_rows=found)
@@ -270,8 +271,8 @@ class Predictor:
         card, task = suited.card, self.task
         steps = partial(task.ranked, decoding=card.decoding), partial(task.adjust, decoding=card.decoding)
         for part, source in suited.by_rows.sources(image, card.data, panel):
-            blocks = streamed_blocks(source, part, suited.by_rows, card.channels, steps, start)
-            yield from map(partial(blanked, gone=source.gone), blocks)
+            with closing(streamed_blocks(source, part, suited.by_rows, card.channels, steps, start)) as blocks:
+                yield from map(partial(blanked, gone=source.gone), blocks)
 
     def is_large(self, image: NDArray[Any]) -> bool:
         """Tell whether an image (H, W) or (H, W, C) has more pixels than `LARGE_PIXELS`, as the network sees it."""

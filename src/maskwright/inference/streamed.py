@@ -21,7 +21,7 @@ from maskwright.inference.maps import activated, rescaled
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streaming.network import RowNetwork
 from maskwright.inference.streaming.panels import cut
-from maskwright.inference.streaming.schedule import STAGES, Schedule
+from maskwright.inference.streaming.schedule import Schedule
 from maskwright.inference.streaming.stream import Stream, given
 from maskwright.inference.streaming.tracing import NotStreamableError
 from maskwright.models.segmenter import Segmenter
@@ -29,7 +29,7 @@ from maskwright.ops.images import working_size_of
 from maskwright.ops.rows import as_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -60,14 +60,16 @@ MAX_PEAK_BYTES = 384 << 20
 Measured, the maps take about 1.1 times as much where all threads have one heap, the rows that are read and written 310
 MiB, and Python and PyTorch (built for CUDA) 660 MiB: together 1.4 to 1.5 GiB.
 """
-TALL_PEAK_BYTES = 224 << 20
+TALL_PEAK_BYTES = 336 << 20
 """The same for turns of twice the height, of which the allocator leaves more unused."""
 _WASTE = 1.5
 """Columns that are computed for each that is wanted, at most."""
 _AHEAD = 2
 """Bands of rows that are read while the network works."""
+_STAGES = 2
+"""Parts of the network that are computed at the same time: while one copies or computes few rows, the other goes on."""
 _DIVIDED = threading.Lock()
-"""Held while an image is computed in stages: the number of threads is one of the whole process."""
+"""Held while an image is computed in stages."""
 
 
 class RowEngine:
@@ -101,7 +103,7 @@ class RowEngine:
         height, width = (self._segmenter.backbone.fitted(side) for side in size)
         step, least = (self._segmenter.backbone.fitted(rows) for rows in (1, LEAST_ROWS))
         half = max(TURN_PIXELS // 2 // width // step * step, least)
-        tall, short = (Schedule(self.network, height, rows) for rows in (2 * half, half))
+        tall, short = (Schedule(self.network, height, rows, self._stages) for rows in (2 * half, half))
         return tall if tall.peak_bytes(width) <= TALL_PEAK_BYTES else short
 
     def panels(self, size: tuple[int, int]) -> list[Panel]:
@@ -165,7 +167,7 @@ class RowEngine:
 
     def turns(
         self, schedule: Schedule, begin: int, rows: Callable[[int, int], NDArray[np.uint8]]
-    ) -> Iterator[tuple[int, Tensor]]:
+    ) -> Generator[tuple[int, Tensor]]:
         """Yield the first row and the raw maps (1, K, h, W) of each turn that computes some.
 
         Args:
@@ -174,8 +176,8 @@ class RowEngine:
             rows: give (h, W, channels) of the image; asked for in another thread, while the network works.
         """
         with ExitStack() as stack:
-            threads = stack.enter_context(_divided_threads()) if self._in_stages else 0
-            stream = Stream(schedule, begin, STAGES if threads else 1)
+            stages, threads = stack.enter_context(_divided_threads(self._stages))
+            stream = Stream(schedule, begin, stages)
             bands = stack.enter_context(closing(ahead((rows(*band) for band in stream.bands()), _AHEAD)))
             made = self._made(stream.stages[0], (self._pixels(band) for band in bands), threads)
             for stage in stream.stages[1:]:
@@ -203,28 +205,37 @@ class RowEngine:
             return given(self._engine.pixels(band[None]))
 
     @property
-    def _in_stages(self) -> bool:
-        """Whether stages of the network pay: in few threads PyTorch's own convolutions of bfloat16 are slow."""
-        return self._engine.device.type == "cpu" and not self._engine.fast
+    def _stages(self) -> int:
+        """Stages of the network that pay: in few threads PyTorch's own convolutions of bfloat16 are slow."""
+        return _STAGES if self._engine.device.type == "cpu" and not self._engine.fast else 1
 
 
 @contextmanager
-def _divided_threads() -> Iterator[int]:
-    """Divide PyTorch's threads among the stages of one image at a time: yield how many each gets, 0 for no division."""
+def _divided_threads(stages: int) -> Iterator[tuple[int, int]]:
+    """Divide PyTorch's threads among the stages of an image, and yield how many stages work at the same time.
+
+    One image at a time is computed in several stages. Another one has as many threads for each operation, on which the
+    last bits depend. Meanwhile PyTorch gives threads that are new to it the smaller number, for good.
+
+    Yields:
+        The stages, and the threads of each; 0 for those of the caller.
+    """
     threads = torch.get_num_threads()
-    if threads < STAGES or not _DIVIDED.acquire(blocking=False):
-        yield 0
+    if stages == 1 or threads < stages:
+        yield 1, 0
         return
+    alone = _DIVIDED.acquire(blocking=False)
     try:
-        yield -(-threads // STAGES)
+        yield stages if alone else 1, threads // stages
     finally:
         torch.set_num_threads(threads)
-        _DIVIDED.release()
+        if alone:
+            _DIVIDED.release()
 
 
 def streamed_blocks(
     source: PreparedImage, panel: Panel, engine: RowEngine, groups: Sequence[Channels], steps: Steps, start: int = 0
-) -> Iterator[Block]:
+) -> Generator[Block]:
     """Yield the finished maps of a panel as bands of rows, from the row `start` of the image on.
 
     Args:
@@ -244,16 +255,17 @@ def streamed_blocks(
     tops = range(0, height, schedule.rows)
     wanted = next(top for top in tops if enlarge.ready(min(top + schedule.rows, height)) > start)
     first = max(wanted - schedule.rows, 0)  # enlarging needs the last row of the band before
-    for top, extended in engine.turns(schedule, schedule.turn_for(first), engine.extended(source, panel.outer)):
-        if top < first:
-            continue
-        raw = extended[:, :, : height - top, columns]
-        ranked = rank(raw[0]) if source.working == source.size else None
-        maps = activated(raw, groups)[0] if ranked is None else ranked
-        for block in enlarge.push(top, 0, maps):
-            if block.rows.start >= start:
-                whole = rescaled(block.maps, groups, source.working, source.size)
-                yield replace(block, maps=adjust(whole) if ranked is None else whole)
-                del whole, block
-        del extended, raw, ranked, maps  # not held while the next turn is computed
-        source.finished(enlarge.ready(min(top + schedule.rows, height)))
+    with closing(engine.turns(schedule, schedule.turn_for(first), engine.extended(source, panel.outer))) as turns:
+        for top, extended in turns:
+            if top < first:
+                continue
+            raw = extended[:, :, : height - top, columns]
+            ranked = rank(raw[0]) if source.working == source.size else None
+            maps = activated(raw, groups)[0] if ranked is None else ranked
+            for block in enlarge.push(top, 0, maps):
+                if block.rows.start >= start:
+                    whole = rescaled(block.maps, groups, source.working, source.size)
+                    yield replace(block, maps=adjust(whole) if ranked is None else whole)
+                    del whole, block
+            del extended, raw, ranked, maps  # not held while the next turn is computed
+            source.finished(enlarge.ready(min(top + schedule.rows, height)))

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from maskwright.core.allocator import share_one_heap
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.files import remove_leftovers
 from maskwright.core.paths import is_remote
@@ -104,6 +105,7 @@ def predict(
         MaskwrightError: no usable model, no image, an unknown kind, an existing file that maskwright did not write, or
             a folder that cannot be written.
     """
+    share_one_heap()  # before there are threads
     predictor, said = run_or_bundle, tuple[str, ...]()
     if not isinstance(predictor, Predictor):
         predictor, said = opened(predictor, request.device, fast=request.fast)

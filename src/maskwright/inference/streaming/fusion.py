@@ -150,7 +150,7 @@ def _with_padding(steps: Sequence[Step], result: int, shapes: Mapping[int, Seque
         padding, expansion, inner_values, cost = Padding((0, 0, 0, 0), 0), None, 0.0, step.cost
         given = found.get(source) if source in once else None
         if given is not None and isinstance(given.layer, Padding) and given.layer.value == 0:
-            padding, source = given.layer, given.inputs[0]
+            padding, source, cost = given.layer, given.inputs[0], cost + given.cost
             del found[given.number]
             given = found.get(source) if source in once else None
         overlap = (convolution.kernel - 1) * convolution.dilation * shapes[0][2] // shapes[source][2]

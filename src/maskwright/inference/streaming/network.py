@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
 from collections import Counter
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from maskwright.inference.streaming.fusion import fused
-from maskwright.inference.streaming.layers import Pointwise
+from maskwright.inference.streaming.layers import Convolution, Pointwise, TransposedConvolution
 from maskwright.inference.streaming.rules import layer_of, reduced_stack
 from maskwright.inference.streaming.step import Step
 from maskwright.inference.streaming.tracing import NotStreamableError, Operation, traced
@@ -45,9 +44,10 @@ class RowNetwork:
 
     def parts(self, count: int) -> list[tuple[Step, ...]]:
         """Return the steps in consecutive parts that take about the same time; as many as there are steps at most."""
-        until = list(itertools.accumulate(step.cost for step in self.steps))
-        edges = [bisect.bisect(until, until[-1] * part / count) for part in range(count)]
-        found = [self.steps[first:last] for first, last in itertools.pairwise([*edges, len(self.steps)])]
+        until = [0.0, *itertools.accumulate(step.cost for step in self.steps)]
+        shares = (until[-1] * part / count for part in range(count + 1))
+        edges = [min(range(len(until)), key=lambda edge: abs(until[edge] - share)) for share in shares]
+        found = [self.steps[first:last] for first, last in itertools.pairwise(edges)]
         return [part for part in found if part]
 
     @classmethod
@@ -109,8 +109,11 @@ def _values(shape: tuple[int, ...], width: int) -> float:
 def _cost(number: int, inputs: Sequence[int], layer: Layer, shapes: Mapping[int, tuple[int, ...]]) -> float:
     """Return the multiply-adds of a layer, and what its values cost that are read and written."""
     values = sum(math.prod(shapes[each]) for each in (number, *inputs))
-    weight = getattr(layer, "weight", None)
-    multiplied = 0 if weight is None else math.prod(shapes[number]) * math.prod(weight.shape[1:])
+    multiplied = 0
+    if isinstance(layer, Convolution) and layer.weight is not None:
+        multiplied = math.prod(shapes[number]) * math.prod(layer.weight.shape[1:])
+    elif isinstance(layer, TransposedConvolution):  # each value that it reads is multiplied by the whole kernel
+        multiplied = math.prod(shapes[inputs[0]]) * math.prod(layer.weight.shape[1:])
     return float(multiplied + _VALUE_COST * values)
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from maskwright.inference.streaming.network import RowNetwork
     from maskwright.inference.streaming.step import Step
 
-STAGES = 2
-"""Parts of a network that are computed at the same time, at most."""
 _SEEN = 40
 """Turns on either side of the middle that are looked at for what is kept: the turns of an image are all alike there."""
 
@@ -27,14 +25,15 @@ class Schedule:
         network: what is computed.
         height: of the image.
         rows: of the result in a turn.
+        stages: parts of the network of about equal cost that are computed at the same time.
 
     Attributes:
         heights: of the result of each step, by its number; 0 is the image.
         turns: turn `t` completes the rows of the result above `t * rows`.
     """
 
-    def __init__(self, network: RowNetwork, height: int, rows: int) -> None:
-        self.network, self.rows = network, rows
+    def __init__(self, network: RowNetwork, height: int, rows: int, stages: int = 1) -> None:
+        self.network, self.rows, self._parts = network, rows, network.parts(stages)
         self.heights = {0: height}
         for step in network.steps:
             self.heights[step.number] = step.layer.height(self.heights[step.inputs[0]])
@@ -84,10 +83,10 @@ class Schedule:
         """Return the bytes that all maps take at the peak, for a width of the image, in float32.
 
         These are the rows that are kept, and in a turn the new ones of each map until the last step has read them. Each
-        step counts with its result, what it makes on the way, and a copy of the rows that it reads. The network is
-        computed in `STAGES`, each of which may be at its peak.
+        step counts with its result, what it makes on the way, and a copy of the rows that it reads. All stages may be
+        at their peak, while what each hands over for the next turn waits.
         """
-        return int(4 * width * sum(self._peak(steps) for steps in self.network.parts(STAGES)))
+        return int(4 * width * sum(self._peak(steps) for steps in self._parts))
 
     def _peak(self, steps: Sequence[Step]) -> float:
         """Return the values for each column of the image that some steps hold at the peak."""
@@ -97,14 +96,17 @@ class Schedule:
         turn = (self.turns.start + self.turns.stop) // 2
         before, after = self.ends(turn - 1), self.ends(turn)
         new = {number: values[number] * (after[number] - before[number]) for number in values}
+        later = {source for step in self.network.steps if step.number > steps[-1].number for source in step.inputs}
+        handed = later & {0, *(step.number for step in self.network.steps if step.number <= steps[-1].number)}
         held_now = peak = sum(new[number] for number in {*last} - {step.number for step in steps})
         for step in steps:
             rows = step.layer.stop(after[step.number]) - step.layer.first(before[step.number])
-            read = rows * sum(values[source] for source in step.inputs)
+            copied = rows * sum(values[source] for source in step.inputs)
             held_now += new[step.number]
-            peak = max(peak, held_now + read + step.inner_values * min(rows, step.inner_rows))
-            held_now -= sum(new[source] for source in set(step.inputs) if last[source] == step.number)
-        return kept + peak
+            peak = max(peak, held_now + copied + step.inner_values * min(rows, step.inner_rows))
+            read = {source for source in step.inputs if last[source] == step.number}
+            held_now -= sum(new[source] for source in read - handed)
+        return kept + peak + sum(new[number] for number in handed)
 
     def turn_for(self, row: int) -> int:
         """Return the latest turn to begin with for the right result from a row on, the rows before it being wrong."""

@@ -59,7 +59,7 @@ class RowBuffer:
 
     def lends(self, rows: Tensor) -> bool:
         """Tell whether rows are a view of the ring, which later rows overwrite."""
-        return self._ring is not None and _place(rows) == _place(self._ring)
+        return self._ring is not None and rows.untyped_storage().data_ptr() == self._ring.untyped_storage().data_ptr()
 
     def keep(self, start: int) -> None:
         """Forget the rows above one, and move the others of what was computed last to the ring."""
@@ -170,14 +170,7 @@ class Stage:
         span = Span.of(step.layer, start, stop, self._schedule.heights[step.inputs[0]])
         inputs = [self._maps[source].between(span.first, span.last) for source in step.inputs]
         found = step.layer.run(inputs, span)
-        lent = any(self._maps[source].lends(found) for source in step.inputs)
-        # Another stage may overwrite what it gets, while this one still reads what it was made from.
-        shared = step.number in self._wanted_later and _place(found) in map(_place, inputs)
-        return found.clone() if lent or shared else found
-
-
-def _place(rows: Tensor) -> int:
-    return rows.untyped_storage().data_ptr()
+        return found.clone() if any(self._maps[source].lends(found) for source in step.inputs) else found
 
 
 class Stream:

@@ -12,7 +12,7 @@ from maskwright.core.paths import check_folder
 from maskwright.data.results import written_by_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from maskwright.workflows.predict_parts.pictures import Picture
@@ -149,7 +149,7 @@ def unusable(picture: Picture, error: Exception) -> Unusable:
     return Unusable(message if str(picture.image) in message else f"{picture.image}: {message}")
 
 
-def usable(picture: Picture, items: Iterable[T]) -> Iterator[T]:
+def usable(picture: Picture, items: Iterable[T]) -> Generator[T]:
     """Pass on what is computed of an image.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -144,8 +145,8 @@ def predict_scan(
             notes.append(f"the prediction goes on at {bands.place()}")
         for number, panel in enumerate(bands.panels):
             if panel.end < height:
-                blocks = usable(picture, tiled.blocks(source, panel.end, number))
-                with keep_freed_memory(one_heap=True):  # each row of tiles, or turn, allocates the same
+                found = usable(picture, tiled.blocks(source, panel.end, number))
+                with keep_freed_memory(), closing(found) as blocks:  # each row of tiles, or turn, allocates the same
                     share = partial(_share, bands, on_share)
                     fill(panel, blocks, tiled.card.channels[0].count, share, promise if options.judged else None)
         scale = options.scale or pixel_size(picture.image, level or 0)

@@ -199,8 +199,8 @@ class Writing:
         """
         files, task, classes = self.files(picture), self.predictor.task, self.predictor.classes
         size = image.shape[0], image.shape[1]
-        found = usable(picture, self._blocks(image))
         with ExitStack() as stack:
+            found = stack.enter_context(closing(usable(picture, self._blocks(image))))
             sinks = [
                 stack.enter_context(writer.stream(files[kind], size, classes))
                 for kind, writer in self.kinds.items()
@@ -275,7 +275,7 @@ class Writing:
         predictor, rows = self.predictor, isinstance(image, SlicedRows)
         predictor.check(image)
         apart = rows or predictor.task.objects or predictor.postprocessor or not predictor.is_large(image)
-        with nullcontext() if apart else keep_freed_memory(one_heap=True):  # turns are alike
+        with nullcontext() if apart else keep_freed_memory():  # turns are alike
             yield from predictor.blocks(image.source if rows else image)
 
 
