@@ -85,6 +85,18 @@ def test_the_berkeley_tree(tmp_path: Path) -> None:
     assert list(read_objects(dataset, dataset.records[0], SIZE)) == []
 
 
+def test_another_matlab_file_among_drawings_is_a_fault_of_the_data(tmp_path: Path) -> None:
+    for name in "abc":
+        save_image(tmp_path / f"images/{name}.jpg")
+        save_mat(tmp_path / f"truth/{name}.mat", [line(2)])
+    scipy.io.savemat(tmp_path / "truth/a.mat", {"x": np.ones(3)})
+    dataset = read_dataset(tmp_path)
+    assert dataset.format == "edges"
+    with pytest.raises(DecodeError, match=r"a\.mat .*groundTruth"):
+        read_edges(dataset, dataset.records[0], SIZE)
+    assert read_edges(dataset, dataset.records[1], SIZE).people
+
+
 def test_one_picture_an_image(tmp_path: Path) -> None:
     save_image(tmp_path / "images/a.jpg")
     save(tmp_path / "edges/a.png", line(4).astype(np.uint8) * 255)

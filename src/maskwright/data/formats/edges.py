@@ -6,6 +6,7 @@ an image lie in a folder for each person (edges/anna/NAME.png), or are numbered 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 EDGE_WORDS = frozenset(
     {"edges", "edge", "edgemaps", "edgemap", "boundaries", "boundary", "contours", "contour", "outlines", "outline"}
 )
+_LOOKED_AT = 10
+"""Files of MATLAB whose variables are listed, until one may hold drawings: others among them are faults of the data."""
 _NUMBER = re.compile(r"[\s_\-.]+\d+$")
 
 
@@ -41,15 +44,15 @@ class _File(NamedTuple):
 
 
 def detect(root: Path) -> str | None:
-    """Describe the drawings where no masks pair with the images; of one .mat file the variables are listed."""
+    """Describe the drawings where no masks pair with the images; of a few .mat files the variables are listed."""
     if not root.is_dir():
         return None
     images, truths = _files(root)
     if not images or not truths or find_pairs(root, images_below(root)).pairs:
         return None
     found, _ = _paired(images, truths)
-    first = _read(next(iter(found.values()), [root]))[0]
-    if not found or (first.suffix.lower() == SUFFIX and not may_hold_drawings(first)):
+    some = [_read(files)[0] for files in itertools.islice(found.values(), _LOOKED_AT)]
+    if not any(path.suffix.lower() != SUFFIX or may_hold_drawings(path) for path in some):
         return None
     return _words(root, found)
 

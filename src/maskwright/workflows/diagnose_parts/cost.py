@@ -10,6 +10,7 @@ import psutil
 
 from maskwright.core.answers import Answer, Cure, Figure, Grid
 from maskwright.core.channels import emits_objects
+from maskwright.core.durations import format_seconds
 from maskwright.core.errors import MaskwrightError
 from maskwright.core.paths import model_file
 from maskwright.core.resources import cores
@@ -67,7 +68,7 @@ def _cost(study: Study, deadline: float) -> Answer:
     ]
     engine = predictor.engine
     if emits_objects(card.channels) or not isinstance(engine, TorchEngine):
-        verdict = f"A megapixel takes {megapixel / 1000:.2g} s here; the model file has {size:.1f} MB."
+        verdict = f"A megapixel takes {format_seconds(megapixel / 1000)} here; the model file has {size:.1f} MB."
         steps = _training(study, deadline)
         return Answer("cost", question, verdict, figures=(*figures, *steps), method=_machine(study, steps))
     tile = milliseconds([engine], card)[0]
@@ -82,8 +83,9 @@ def _cost(study: Study, deadline: float) -> Answer:
     ]
     verdict = (
         f"One tile of {height} x {width} pixels takes {tile:.0f} ms and {working:.0f} MB of working memory here, a "
-        f"megapixel {megapixel / 1000:.2g} s with reading and scoring; {compact(counted.parameters)} parameters, "
-        f"{size:.1f} MB, {counted.multiply_adds / 1e9:.3g} billion multiply-adds for 512 x 512 pixels."
+        f"megapixel {format_seconds(megapixel / 1000)} with reading and scoring; "
+        f"{compact(counted.parameters)} parameters, {size:.1f} MB, {counted.multiply_adds / 1e9:.3g} billion "
+        "multiply-adds for 512 x 512 pixels."
     )
     cures = (
         Cure("Other engines and int8 may be faster here; the export says how much, and compares the masks.", "export",
