@@ -57,8 +57,8 @@ _SIDES = (96, 128)
 MAX_PEAK_BYTES = 448 << 20
 """Bytes of maps that are held at the same time, at most (`Schedule.peak_bytes`); a wider image is cut into panels.
 
-Measured, the maps take about 1.1 times as much where all threads have one heap, the rows that are read and written 310
-MiB, and Python and PyTorch (built for CUDA) 660 MiB: together 1.4 to 1.5 GiB.
+Measured, the maps take about as much where all threads have one heap, the rows that are read and written 310 MiB, and
+Python and PyTorch (built for CUDA) 660 MiB: together 1.2 to 1.4 GiB.
 """
 TALL_PEAK_BYTES = 392 << 20
 """The same for turns of twice the height, of which the allocator leaves more unused."""
