@@ -54,13 +54,13 @@ LEAST_ROWS = 32
 """Rows of a turn, at least: with half of them DeepLabv3+ took 8 % more time in fewer panels."""
 _SIDES = (96, 128)
 """Least height and width of the image that a network is traced with."""
-MAX_PEAK_BYTES = 448 << 20
+MAX_PEAK_BYTES = 320 << 20
 """Bytes of maps that are held at the same time, at most (`Schedule.peak_bytes`); a wider image is cut into panels.
 
 Measured, the maps take about as much where all threads have one heap, the rows that are read and written 310 MiB, and
-Python and PyTorch (built for CUDA) 660 MiB: together 1.2 to 1.4 GiB.
+Python and PyTorch (built for CUDA) 660 MiB: together 1.25 to 1.45 GiB.
 """
-TALL_PEAK_BYTES = 392 << 20
+TALL_PEAK_BYTES = 288 << 20
 """The same for turns of twice the height, of which the allocator leaves more unused."""
 _WASTE = 1.5
 """Columns that are computed for each that is wanted, at most."""
