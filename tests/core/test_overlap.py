@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from maskwright.core.overlap import Behind, ahead
+from maskwright.core.overlap import Behind, ahead, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,4 +125,56 @@ def test_an_error_of_the_caller_drops_what_waits() -> None:
         gate.set()
         raise KeyboardInterrupt
     assert seen in ([0], [])
+    assert threads() == []
+
+
+def test_results_come_in_the_order_of_the_calls_and_few_calls_begin_ahead() -> None:
+    begun, most = 0, 0
+
+    def call(number: int) -> int:
+        nonlocal begun
+        begun += 1
+        time.sleep(0.002 * (3 - number % 4))  # later ones may be ready first
+        return number
+
+    for taken, number in enumerate(side_by_side((partial(call, number) for number in range(20)), 3)):
+        assert number == taken
+        most = max(most, begun - taken)
+    assert begun == 20
+    assert most <= 4
+    assert threads() == []
+
+
+def test_so_many_calls_run_at_the_same_time_as_there_are_workers() -> None:
+    together = threading.Barrier(3, timeout=30)
+    assert [*side_by_side([together.wait] * 3, 3)] != []
+
+
+def test_an_error_of_a_call_comes_after_the_results_before_it_and_ends_the_rest() -> None:
+    begun = []
+
+    def call(number: int) -> int:
+        begun.append(number)
+        return 1 // (number - 2)
+
+    found = side_by_side((partial(call, number) for number in range(100)), 2)
+    assert [next(found), next(found)] == [-1, -1]
+    with pytest.raises(ZeroDivisionError):
+        next(found)
+    assert len(begun) < 10
+    assert threads() == []
+
+
+def test_no_call_begins_after_the_consumer_has_left() -> None:
+    release, begun = threading.Event(), []
+
+    def call(number: int) -> int:
+        begun.append(number)
+        return number if number == 0 else release.wait(30)
+
+    found = side_by_side((partial(call, number) for number in range(100)), 2)
+    assert next(found) == 0
+    threading.Timer(0.05, release.set).start()
+    found.close()
+    assert len(begun) <= 3
     assert threads() == []

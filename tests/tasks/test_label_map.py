@@ -8,7 +8,7 @@ import torch
 from tests.tasks.blocks import blocks
 
 from maskwright.core.classes import IGNORE, Classes
-from maskwright.tasks.label_map import LabelMap, decide, likeliest
+from maskwright.tasks.label_map import LabelMap, decide
 
 
 def test_the_likeliest_class_is_chosen_and_the_first_of_equals() -> None:
@@ -36,19 +36,25 @@ def test_blocks_give_what_the_whole_gives(classes: int) -> None:
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("classes", [1, 2, 5])
-def test_labels_alone_are_those_that_come_with_a_confidence(classes: int, layout: torch.memory_format) -> None:
-    maps = torch.rand(1, classes, 30, 40, generator=torch.Generator().manual_seed(classes)).contiguous(
-        memory_format=layout
-    )
-    maps[0, :, :3] = 0.25  # equals
-    maps[0, :, 3, :5] = torch.nan
-    maps[0, -1, 3, 5] = torch.nan
-    expected = decide(maps[0])[0]
-    assert (expected[3, :6] == IGNORE).all()
-    assert (expected[:3] == (0 if classes > 1 else IGNORE)).all()
-    np.testing.assert_array_equal(likeliest(maps[0]), expected)
-    np.testing.assert_array_equal(likeliest(maps[0, :, 3:20, 4:30]), expected[3:20, 4:30])
+@pytest.mark.parametrize("classes", [2, 5, 30, 255])
+def test_every_layout_gives_the_first_largest_value_and_no_class_where_one_is_unknown(
+    classes: int, layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maskwright.tasks.label_map._CHUNK", 100)  # two rows at a time
+    maps = torch.rand(1, classes, 30, 40, generator=torch.Generator().manual_seed(classes))
+    maps = maps.contiguous(memory_format=layout)[0]
+    maps[:, :3] = 0.25  # equals
+    maps[:, 3, :5] = torch.nan
+    maps[-1, 3, 5] = torch.nan
+    expected = maps.numpy().argmax(axis=0)  # NumPy takes the first of equals too
+    labels, confidence = decide(maps)
+    assert (labels[3, :6] == IGNORE).all()
+    assert np.isnan(confidence[3, :6]).all()
+    known = np.isfinite(confidence)
+    assert known.sum() == labels.size - 6
+    np.testing.assert_array_equal(labels[known], expected[known])
+    np.testing.assert_array_equal(confidence[known], maps.amax(0).numpy()[known])
+    np.testing.assert_array_equal(decide(maps[:, 3:20, 4:30])[0], labels[3:20, 4:30])
 
 
 def test_confidence_is_kept_only_where_it_is_asked_for() -> None:

@@ -306,4 +306,5 @@ def test_memory_does_not_grow_with_the_video(by_red: Predictor, tmp_path: Path) 
     peak(1)  # Imports what a video needs.
     few = peak(100)
     # The allocations of all threads count, also of those that an earlier test left. They disturb one run, not each.
-    assert min(peak(500) for _ in range(3)) < few + 200_000
+    # What waits for the garbage collector takes up to 300 KB; the pixels of 400 more frames would take 1.2 MB.
+    assert min(peak(500) for _ in range(3)) < few + 600_000

@@ -1,7 +1,7 @@
-"""Work that overlaps: a producer ahead of its consumer, and a consumer behind its producer. Knows no work.
+"""Work that overlaps: a producer ahead of its consumer, a consumer behind its producer, or items side by side.
 
-Each has a thread of its own and a bounded queue, so that neither runs away from the other. That pays where the work
-releases Python's lock, as decoding, networks and compression do.
+Each has threads of its own and a bounded queue, so that neither runs away from the other. That pays where the work
+releases Python's lock, as decoding, networks and compression do. Knows no work.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -60,6 +62,25 @@ def _put(line: queue.Queue[Any], item: Any, stopped: threading.Event) -> None:
         with contextlib.suppress(queue.Full):
             line.put(item, timeout=0.1)
             return
+
+
+def side_by_side(calls: Iterable[Callable[[], T]], workers: int) -> Generator[T, None, None]:
+    """Yield the results of calls in their order, while `workers` threads make the next ones, one more than there are.
+
+    An error of a call is raised here, after the results before it. Closing the iterator waits for the calls at hand and
+    drops those that have not begun.
+    """
+    pool = ThreadPoolExecutor(workers, "maskwright-side")
+    coming: deque[Future[T]] = deque()
+    try:
+        for call in calls:
+            coming.append(pool.submit(call))
+            if len(coming) > workers:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 class Behind(Generic[T]):

@@ -19,8 +19,10 @@ import numpy as np
 import torch
 
 from maskwright.core.channels import CLASS_GROUP, EDGE_GROUP, places
+from maskwright.core.classes import IGNORE
 from maskwright.core.instances import Instances
 from maskwright.ops.instance_maps import to_map
+from maskwright.tasks.label_map import decide
 from maskwright.tasks.panoptic_map import PanopticMap
 
 if TYPE_CHECKING:
@@ -73,20 +75,15 @@ class Promise:
             self._add_maps(block.maps[self._place])
 
     def _add_maps(self, shares: Tensor) -> None:
-        flat = shares.flatten(1).float()
-        missing = flat[0].isnan()
-        if missing.any():
-            flat = flat[:, ~missing]
         if self._soft:
-            self._add_shares(flat.cpu().numpy().ravel())
+            flat = shares.flatten().float()
+            self._add_shares(flat[~flat.isnan()].cpu().numpy())
             return
-        if len(flat) == 1:
-            flat = torch.cat([flat, 1 - flat])
-        top, label = flat.max(0)
-        count = len(flat)
-        self.said += torch.bincount(label, minlength=count).cpu().numpy()
-        self.inside += torch.bincount(label, top.double(), minlength=count).cpu().numpy()
-        self.total += flat.sum(1, dtype=torch.float64).cpu().numpy()
+        shares = shares.float() if len(shares) > 1 else torch.cat([shares, 1 - shares]).float()
+        count, (labels, probability) = len(shares), (found.ravel() for found in decide(shares))
+        self.said += np.bincount(labels, minlength=IGNORE + 1)[:count]
+        self.inside += np.bincount(labels, probability, minlength=IGNORE + 1)[:count]
+        self.total += shares.nansum((1, 2), dtype=torch.float64).cpu().numpy()
 
     def _add_shares(self, shares: NDArray[np.floating]) -> None:
         """Add what is there with these probabilities, weighted by them: what hardly shows hardly counts."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import torch
@@ -56,6 +57,24 @@ class Engine(Protocol):
 def method_of(engine: Engine, card: Card) -> Callable[[NDArray[np.uint8]], Any]:
     """Return what runs the network of a card: `forward`, or `objects` where it emits objects."""
     return engine.objects if emits_objects(card.channels) else engine.forward
+
+
+class TakenInTurns:
+    """An engine that several threads share: it runs for one of them at a time, with all of its own threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.device, self.batch = engine.device, engine.batch
+        self._engine, self._lock = engine, threading.Lock()
+
+    def forward(self, tiles: NDArray[np.uint8]) -> Tensor:
+        """See `Engine`."""
+        with self._lock:
+            return self._engine.forward(tiles)
+
+    def objects(self, tiles: NDArray[np.uint8]) -> list[Found | Segments]:
+        """See `Engine`."""
+        with self._lock:
+            return self._engine.objects(tiles)
 
 
 class TorchEngine:

@@ -109,6 +109,7 @@ class OpenvinoEngine(_CpuEngine):
     ) -> None:
         super().__init__(reading)
         self._core, self._model, self._fast = core, model, fast
+        self._tensor = optional("openvino", "openvino").Tensor
         sizes = {how.tile_size, *(working_size(*how.tile_size, scale) for scale, _ in how.views)}
         self._fixed = {(1, *size) for size in sizes}
         self._requests: dict[tuple[int, ...] | None, Any] = {}
@@ -139,8 +140,14 @@ class OpenvinoEngine(_CpuEngine):
         size = tiles.shape[:3] if tiles.shape[:3] in self._fixed else None
         if size not in self._requests:
             self._requests[size] = self._compiled(size, tiles.shape[3]).create_infer_request()
-        found = self._requests[size].infer({0: tiles}, share_inputs=True)
-        return [found[place].copy() for place in range(len(found))]
+        request = self._requests[size]
+        if any(output.partial_shape.is_dynamic for output in request.model_outputs):
+            found = request.infer({0: tiles}, share_inputs=True)
+            return [found[place].copy() for place in range(len(found))]
+        own = [self._tensor(output.element_type, output.shape) for output in request.model_outputs]
+        request.set_output_tensors(dict(enumerate(own)))
+        request.infer({0: tiles}, share_inputs=True, share_outputs=True)  # into them, which spares a copy
+        return [tensor.data for tensor in own]
 
     def _compiled(self, size: tuple[int, ...] | None, channels: int) -> Any:
         """Compile the network for tiles of a size (N, h, w), or of any."""

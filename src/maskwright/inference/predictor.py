@@ -35,7 +35,7 @@ from maskwright.inference.prediction import Prediction
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streamed import RowEngine, streamed_blocks
 from maskwright.inference.streaming.tracing import NotStreamableError
-from maskwright.inference.tiled import TileNetwork, averages, ranked_block, tiled_blocks
+from maskwright.inference.tiled import TileNetwork, adjusted_blocks, averages
 from maskwright.ops.images import working_size_of
 from maskwright.ops.no_data import with_holes
 from maskwright.postprocess import check_channels, held_by
@@ -227,9 +227,7 @@ class Predictor:
         if confidence or self.postprocessor is not None:
             return self.task.decode(self.blocks(image), size, self.classes, self.card.decoding, confidence=confidence)
         plain = self.with_decoding(self.task.uncalibrated(self.card.decoding))  # a temperature changes no label
-        single = ranked_block(image, self.engine, plain.card, self.task)
-        blocks = plain.blocks(image) if single is None else [single]
-        return self.task.decode(blocks, size, self.classes, plain.card.decoding)
+        return self.task.decode(plain.blocks(image), size, self.classes, plain.card.decoding)
 
     def maps(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Return all activated maps, float32 (C, H, W); class probabilities add up to 1."""
@@ -296,5 +294,5 @@ class Predictor:
         if emits_objects(self.card.channels):
             yield from object_blocks(source, self.engine, self.card.predict, shares=self.task.shares)
             return
-        for block in tiled_blocks(source, TileNetwork(self.engine, self.card, source.working), start):
-            yield replace(block, maps=self.task.adjust(block.maps, self.card.decoding))
+        network = TileNetwork(self.engine, self.card, source.working)
+        yield from adjusted_blocks(source, network, self.task, self.card.decoding, start)

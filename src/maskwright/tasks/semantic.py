@@ -159,16 +159,16 @@ def adjusted(probabilities: Tensor, offsets: float | list[float] | None, tempera
         temperature: T.
     """
     assert isinstance(temperature, float | int)
-    if offsets is not None and len(probabilities) > 1:
-        factors = torch.tensor(offsets, dtype=probabilities.dtype, device=probabilities.device).exp()
-        probabilities = probabilities * factors[:, None, None]
-        probabilities = probabilities / probabilities.sum(dim=0)
-    if temperature == 1.0:
+    single, moved = len(probabilities) == 1, offsets is not None and len(probabilities) > 1
+    if not moved and temperature == 1.0:
         return probabilities
-    powers = probabilities.pow(1 / temperature)
-    if len(powers) == 1:
-        return powers / (powers + (1 - probabilities).pow(1 / temperature))
-    return powers / powers.sum(dim=0)
+    powers = probabilities
+    if moved:
+        factors = torch.tensor(offsets, dtype=probabilities.dtype, device=probabilities.device).exp()
+        powers = probabilities * factors[:, None, None]
+    if temperature != 1.0:
+        powers = powers.pow_(1 / temperature) if moved else powers.pow(1 / temperature)
+    return powers.div_(powers + (1 - probabilities).pow(1 / temperature) if single else powers.sum(dim=0))
 
 
 __all__ = ["LabelMap", "Semantic", "adjusted", "decide"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from maskwright.core.text import plural
 from maskwright.inference import Predictor
 from maskwright.inference.opening import AUTO
 from maskwright.workflows.predict_parts.destinations import destination
+from maskwright.workflows.predict_parts.here import predicted_here
 from maskwright.workflows.predict_parts.journal import Done, setup_of
 from maskwright.workflows.predict_parts.kinds import checked_kinds
 from maskwright.workflows.predict_parts.object_stores import Copies, local_copies
@@ -30,7 +32,7 @@ from maskwright.workflows.predict_parts.writing import Writing
 from maskwright.workflows.runs.finished import unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import PurePosixPath
 
     from maskwright.core.events import OnShare
@@ -227,29 +229,20 @@ def _outcomes(
         remove_leftovers(file for picture in left for file in writing.files(picture).values())
     report(len(known), len(pictures))
     if request.on is None:
-        outcomes = _one_by_one(left, steps, lambda share: report(len(found) + share, len(pictures)))
+        outcomes = predicted_here(left, writing, place, lambda share: report(len(found) + share, len(pictures)))
     else:
         outcomes = _on_ray(left, writing)
-    for picture, outcome in outcomes:
-        found[picture.name] = outcome
-        place.take()
-        if journal is not None and isinstance(outcome, Done):
-            journal.add(picture, outcome)
-        report(len(found), len(pictures))
+    with closing(outcomes):  # nothing goes on behind an error
+        for picture, outcome in outcomes:
+            found[picture.name] = outcome
+            place.take()
+            if journal is not None and isinstance(outcome, Done):
+                journal.add(picture, outcome)
+            report(len(found), len(pictures))
     return [found[picture.name] for picture in pictures]
 
 
-def _one_by_one(pictures: Sequence[Picture], steps: _Steps, on_share: Callable[[float], None]) -> Iterator[Outcome]:
-    def share(done: float) -> None:
-        steps.place.keep()
-        on_share(done)
-
-    for picture in pictures:
-        steps.place.begin(steps.writing.parts(picture))
-        yield picture, steps.writing.run(picture, share)
-
-
-def _on_ray(pictures: Sequence[Picture], writing: Writing) -> Iterator[Outcome]:
+def _on_ray(pictures: Sequence[Picture], writing: Writing) -> Generator[Outcome]:
     """Predict images elsewhere, where only whole paths are known."""
     loaded, out = _loaded(writing.predictor, "on"), writing.out.absolute()
     work = Work(Writing.prepared, (loaded, out, tuple(writing.kinds), writing.scale, writing.level, writing.judged))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from maskwright.core.overlap import Behind
-from maskwright.tasks.label_map import likeliest
+from maskwright.tasks.label_map import decide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -100,7 +100,7 @@ def _complete_rows(
     width, left = len(columns), columns.start
     held, covered, sums = np.empty((0, width), np.uint8), 0, promise()
     for block in blocks:
-        labels = likeliest(block.maps[:classes])
+        labels, _ = decide(block.maps[:classes])
         if sums is not None:
             sums.add(block)
         below = block.rows.stop - top

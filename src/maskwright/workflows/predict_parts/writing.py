@@ -78,7 +78,7 @@ class Writing:
 
     def files(self, picture: Picture) -> dict[str, Path]:
         """Return where each kind of result of one image goes."""
-        scan = self._is_scan(picture)
+        scan = self.is_scan(picture)
         return {
             kind: self.out / writer.folder / f"{picture.name}{writer.scan_suffix if scan else writer.suffix}"
             for kind, writer in self.kinds.items()
@@ -89,7 +89,7 @@ class Writing:
         """Return the folder for the finished rows of an image, if it is predicted by rows."""
         return self.out / picture.name.with_name(f".{picture.name.name}{PARTS}")
 
-    def _is_scan(self, picture: Picture) -> bool:
+    def is_scan(self, picture: Picture) -> bool:
         """Tell whether an image is predicted by rows, which needs kinds of files that can be written so."""
         return all(writer.scan for writer in self.kinds.values()) and self._is_large(picture)
 
@@ -167,7 +167,7 @@ class Writing:
     def _run(self, picture: Picture, on_share: Callable[[float], None]) -> Done:
         files = self.files(picture)
         check_names(picture, self.out, files)
-        if self._is_scan(picture):
+        if self.is_scan(picture):
             writers = {files[kind]: writer for kind, writer in self.kinds.items()}
             options = ScanOptions(self.level, self.scale, self.judged)
             done = predict_scan(picture, self.predictor, writers, self.parts(picture), on_share, options)
