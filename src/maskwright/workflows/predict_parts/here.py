@@ -69,8 +69,8 @@ def _waits_idly(engine: Engine) -> bool:
     """Tell whether an engine leaves the processor to other threads while its own wait for each other.
 
     PyTorch's threads wait in loops, which they give up where there are more threads than cores: 367 photographs of
-    480x360 took up to 20 % longer side by side, on two cores. With OpenVINO in int8, whose network keeps both busy,
-    they took -3 to 9 % less; with a network that computes elsewhere for 6 ms a photograph, 10 instead of 20 ms each.
+    480x360 took up to 20 % longer side by side, on two cores. With OpenVINO in int8, which keeps both busy, they took
+    between 8 % less and 17 % more; with a network that computes elsewhere for 6 ms a photograph, 10 instead of 20 ms.
     """
     return not (isinstance(engine, TorchEngine) and engine.device.type == "cpu")
 
