@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 import zipfile
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from maskwright.core.pixel_size import PixelSize
     from maskwright.data.features import Feature
     from maskwright.tasks.block import Block
+
+_EARLIEST = time.mktime((1980, 1, 1, 0, 0, 0, 0, 0, -1))
+"""What zip archives can tell at the earliest, in local time as they have it: the date of all that have none."""
 
 
 def write_mask(path: Path, _image: NDArray[Any], result: LabelMap, classes: Classes) -> None:
@@ -76,16 +80,18 @@ def probability_file(path: Path, size: tuple[int, int], classes: Classes) -> Ite
                 array[:, block.rows, block.columns] = block.maps[: len(classes)].cpu().numpy()
 
             yield put
+            array.flush()
+            os.utime(raw, (_EARLIEST, _EARLIEST))  # so that the bytes do not tell when they were written
             with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
                 archive.write(raw, "probabilities.npy")
-                with archive.open("classes.npy", "w") as member:
+                with archive.open(zipfile.ZipInfo("classes.npy"), "w") as member:
                     np.lib.format.write_array(member, np.array(classes.names), allow_pickle=False)
                 archive.comment = MARK.encode()
         finally:
             raw.unlink(missing_ok=True)
 
 
-def _array_on_disk(path: Path, shape: tuple[int, ...]) -> NDArray[np.float16]:
+def _array_on_disk(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.float16]]:
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
     if hasattr(os, "posix_fallocate"):
         # Claims the space now: a disk that fills up under a mapped file kills the process instead of raising.
