@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -89,6 +90,15 @@ def test_results_are_the_same_bytes_as_one_by_one(
     assert {name[: len("maskwright")] for name in elsewhere.engine.threads} == {"maskwright"}
 
 
+def test_probabilities_do_not_tell_when_they_were_written(alone: Predictor, images: Path, tmp_path: Path) -> None:
+    predict(alone, [images], tmp_path, PredictRequest(["probabilities"]))
+    with zipfile.ZipFile(tmp_path / "probabilities" / "00.npz") as archive:
+        assert [member.date_time for member in archive.infolist()] == [(1980, 1, 1, 0, 0, 0)] * 2
+    with np.load(tmp_path / "probabilities" / "00.npz") as found:
+        assert found["classes"].tolist() == ["background", "leaf", "stem"]
+        np.testing.assert_allclose(found["probabilities"].sum(0, dtype=np.float32), 1, atol=2e-3)
+
+
 def test_the_next_image_is_read_while_one_is_in_the_network(
     elsewhere: Predictor, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +128,15 @@ def test_a_large_image_is_predicted_alone(
     tiles = 2  # of each image, one below the other
     assert elsewhere.engine.threads.count(main) == tiles * 4  # those wider than 50
     assert len(elsewhere.engine.threads) == tiles * COUNT
+
+
+def test_an_image_that_the_network_sees_enlarged_is_predicted_alone_too(
+    elsewhere: Predictor, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(here, "LARGE_PIXELS", 90 * 60)
+    card = elsewhere.card.model_copy(update={"data": DataPlan(scale=2.0)})
+    results(Predictor(elsewhere.engine, card), images, tmp_path / "out")
+    assert {*elsewhere.engine.threads} == {threading.current_thread().name}
 
 
 def test_an_unreadable_image_is_reported_and_the_rest_go_on(elsewhere: Predictor, images: Path, tmp_path: Path) -> None:

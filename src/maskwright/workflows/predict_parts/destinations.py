@@ -1,12 +1,13 @@
 """Where results go: a folder of this machine, or one in an object store. Predicts nothing.
 
 Results for a store are written to this machine first and taken there as soon as those of an image are whole, so that no
-more than those of one image lie here at a time.
+more than those of a few images lie here at a time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 import time
 from collections import defaultdict
@@ -219,11 +220,16 @@ class StoreFolder(Folder):
         )
 
     def _whole(self) -> Iterator[Path]:
-        """Yield the files of results, without the journal and what is half-written."""
-        for file in self.folder.rglob("*"):
-            parts = file.relative_to(self.folder).parts
-            if file.is_file() and parts != (JOURNAL,) and not any(map(_is_half_written, parts)):
-                yield file
+        """Yield the files of results, without the journal and what is half-written.
+
+        Other images may be written meanwhile: a folder can get its final name while it is searched.
+        """
+        for folder, folders, names in os.walk(self.folder):  # which passes over a folder that is gone
+            folders[:] = [name for name in folders if not _is_half_written(name)]
+            for name in names:
+                file = Path(folder, name)
+                if file != self.folder / JOURNAL and not _is_half_written(name):
+                    yield file
 
     def _is_ours(self, key: str) -> bool:
         with explained(self._url):

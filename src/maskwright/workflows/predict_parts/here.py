@@ -5,19 +5,18 @@ While one image is in the network, the next is read, and the one before is decod
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from maskwright.core.overlap import side_by_side
 from maskwright.data.readers import DecodeError, image_size
 from maskwright.inference import Predictor
 from maskwright.inference.engine import TakenInTurns, TorchEngine
 from maskwright.inference.predictor import LARGE_PIXELS
-from maskwright.workflows.predict_parts.writing import Writing
+from maskwright.ops.images import working_size_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from maskwright.workflows.predict_parts.destinations import Folder
     from maskwright.workflows.predict_parts.pictures import Picture
     from maskwright.workflows.predict_parts.spread import Outcome
+    from maskwright.workflows.predict_parts.writing import Writing
 
 WORKERS = 3
 """Images that are worked on at a time: enough that a GPU need not wait for what becomes of its maps."""
@@ -76,20 +76,23 @@ def _waits_idly(engine: Engine) -> bool:
 
 
 def _is_small(picture: Picture, writing: Writing) -> bool:
-    """Tell whether several such images may be in memory at a time, from the header."""
+    """Tell whether several such images may be in memory at a time, from the header.
+
+    None of these is predicted by rows, which needs the engine itself.
+    """
     if writing.is_scan(picture) or isinstance(picture.given, bytes):
         return False
-    if isinstance(picture.given, np.ndarray):
-        return picture.given.shape[0] * picture.given.shape[1] <= LARGE_PIXELS
     try:
-        return math.prod(image_size(picture.image)) <= LARGE_PIXELS
+        size = image_size(picture.image) if picture.given is None else (picture.given.shape[0], picture.given.shape[1])
     except DecodeError:
         return True  # it is refused when it is read
+    return max(math.prod(size), math.prod(working_size_of(size, writing.predictor.card.data))) <= LARGE_PIXELS
 
 
 def _sharing_the_network(writing: Writing) -> Writing:
     """Return the same for several threads."""
-    alone = writing.predictor
-    engine = TakenInTurns(alone.engine)
-    predictor = Predictor(engine, alone.card, alone.postprocessor, tiles_only=alone.tiles_only)
-    return Writing(predictor, writing.out, writing.kinds, writing.scale, writing.level, judged=writing.judged)
+    alone, shared = writing.predictor, copy.copy(writing)
+    shared.predictor = Predictor(
+        TakenInTurns(alone.engine), alone.card, alone.postprocessor, tiles_only=alone.tiles_only
+    )
+    return shared
