@@ -143,6 +143,16 @@ def test_settings_are_not_fitted_that_an_export_cannot_keep(exported: Path, run:
         mw.evaluate(exported / "exports/onnx", run.parent / "data", postprocess="crf")
 
 
+def test_settings_are_not_fitted_into_an_export_for_torch(exported: Path, run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(exported, tmp_path / "run")
+    file = mw.export(copy, to="torch", half=True).file
+    content = file.read_bytes()
+    for place in (file, file.parent):
+        with pytest.raises(MaskwrightError, match="is an export, and what is fitted for crf cannot be written into it"):
+            mw.evaluate(place, run.parent / "data", postprocess="crf", refit=True)
+    assert file.read_bytes() == content
+
+
 def test_auto_leaves_out_what_is_not_installed(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "find_spec", lambda _name: None)
     assert type(mw.load(exported, "cpu", engine="auto").engine) is TorchEngine

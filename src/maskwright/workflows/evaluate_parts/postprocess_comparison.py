@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.paths import MODEL_FILE, model_file
+from maskwright.core.paths import MODEL_FILE, PARITY, model_file
 from maskwright.models import bundle
 from maskwright.postprocess import check_channels, find_postprocessor
 from maskwright.workflows.evaluate_parts import postprocess_fit
@@ -60,14 +60,15 @@ def scored_with_postprocessor(evaluation: Evaluation, name: str, on_progress: On
 
 
 def _check_file(evaluation: Evaluation, name: str) -> None:
-    """Refuse a fit whose result cannot be kept, before it begins: the card in an export does not change.
+    """Refuse a fit whose result cannot be kept, before it begins: an export stays what was compared with its model.
 
     Raises:
         MaskwrightError: something must be fitted, and the model file is an export.
     """
     file = model_file(evaluation.run)
     held = getattr(evaluation.predictor.card.postprocess, name)
-    if file.suffix != SUFFIX and (held is None or evaluation.request.refit):
+    exported = file.suffix != SUFFIX or file.with_name(PARITY).is_file()
+    if exported and (held is None or evaluation.request.refit):
         raise MaskwrightError(
             f"{file} is an export, and what is fitted for {name} cannot be written into it: evaluate the run, which "
             "fits and keeps the settings, and export it again",
