@@ -222,12 +222,3 @@ def test_an_export_is_evaluated_like_a_run(run: Path, faulty: list[Edit]) -> Non
     data = run.parent / "data"
     ours = mw.evaluate(run, data).scores.score.value
     assert mw.evaluate(run / "exports" / "onnx", data).scores.score.value == pytest.approx(ours, abs=1e-6)
-
-
-@pytest.mark.parametrize("name", ["model.onnx", "model.xml"])
-def test_a_cut_file_is_named(run: Path, faulty: list[Edit], tmp_path: Path, name: str) -> None:
-    export(run, ExportRequest("onnx" if name.endswith("onnx") else "openvino", out=tmp_path / "out"))
-    file = tmp_path / "out" / name
-    file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(MaskwrightError, match=r"cannot be opened.*it was cut"):
-        mw.load(file, "cpu")

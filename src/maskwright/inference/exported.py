@@ -6,6 +6,7 @@ Both take what `exporting.graph` writes: uint8 tiles in, raw maps or tensors of 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from maskwright.models.objects.base import Found, Segments
 
 _CPU = torch.device("cpu")
+_WEIGHTS = re.compile(rb'offset="(\d+)" size="(\d+)"')
+"""Where the weights of a layer lie in the file beside a description."""
 
 
 class _CpuEngine(ABC):
@@ -81,7 +84,8 @@ class OnnxEngine(_CpuEngine):
         try:
             session = onnx_session(path)
         except Exception as error:  # noqa: BLE001 (its errors share no base)
-            raise _unreadable(path, error) from None
+            first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise _unreadable(path, first.strip()) from None
         card, reading = _described(dict(session.get_modelmeta().custom_metadata_map), path)
         return cls(session, reading), card
 
@@ -134,7 +138,7 @@ class OpenvinoEngine(_CpuEngine):
             card, reading = _described(_metadata(model), path)
             return cls(core, model, card.predict, reading, fast=fast), card
         except RuntimeError as error:
-            raise _unreadable(path, error) from None
+            raise _unreadable(*_fault(path)) from error
 
     def _run(self, tiles: NDArray[np.uint8]) -> list[NDArray[Any]]:
         size = tiles.shape[:3] if tiles.shape[:3] in self._fixed else None
@@ -208,8 +212,20 @@ def _described(metadata: dict[str, str], path: Path) -> tuple[Card, Reading | No
         ) from None
 
 
-def _unreadable(path: Path, error: Exception) -> MaskwrightError:
-    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _fault(path: Path) -> tuple[Path, str]:
+    """Return the file that OpenVINO refuses and what is wrong with it; its own words name lines of its source."""
+    if path.suffix == ".xml":
+        content, weights = path.read_bytes(), path.with_suffix(".bin")
+        if not content.rstrip().endswith(b"</net>"):
+            return path, "its end is missing"
+        needed = max((int(offset) + int(size) for offset, size in _WEIGHTS.findall(content)), default=0)
+        held = weights.stat().st_size
+        if held < needed:
+            return weights, f"it has {held} bytes, and {path.name} needs {needed}"
+    return path, "OpenVINO cannot read it"
+
+
+def _unreadable(path: Path, fault: str) -> MaskwrightError:
     return MaskwrightError(
-        f"{path} cannot be opened ({first.strip()}): it was cut, or has another format. Copy it again, or export again"
+        f"{path} cannot be opened ({fault}): it was cut, or has another format. Copy it again, or export again"
     )
