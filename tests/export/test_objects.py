@@ -229,9 +229,9 @@ def test_the_file_says_how_to_read_its_objects(trained: Trained, tmp_path: Path)
     reading = json.loads(metadata["maskwright.objects"])
     assert reading == ({"aligned": True, "stride": None} if "boxes" in names else {"aligned": None, "stride": 4})
     del model.metadata_props[[entry.key for entry in model.metadata_props].index("maskwright.objects")]
-    onnx.save(model, tmp_path / "out/model.onnx")
+    onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(MaskwrightError, match="does not say how to read its objects"):
-        mw.load(tmp_path / "out", "cpu")
+        mw.load(tmp_path / "other.onnx", "cpu")
 
 
 def test_the_file_of_maps_says_how_they_are_averaged(trained: Trained) -> None:

@@ -65,6 +65,22 @@ def test_a_bad_file_leaves_the_old_model(
     assert served.current.sha256 == before.sha256
 
 
+def test_an_export_is_taken_once_its_hashes_are_there(folder: Path) -> None:
+    def write_hashes() -> None:
+        sha256 = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        (folder / "parity.json").write_text(json.dumps({"files_sha256": {"model.safetensors": sha256}}))
+
+    write_hashes()
+    served = Served("leaves", folder, CPU)
+    before = served.current
+    save_model(folder, seed=8)  # as a slow copy of another export, whose comparison comes last
+    assert [served.refresh() for _ in range(3)] == [None, False, None]
+    assert served.current is before
+    write_hashes()
+    assert [served.refresh() for _ in range(3)] == [None, True, None]
+    assert served.current.sha256 != before.sha256
+
+
 def test_a_file_that_is_gone_leaves_the_old_model(folder: Path) -> None:
     served = Served("leaves", folder, CPU)
     before = served.current

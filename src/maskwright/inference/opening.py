@@ -19,7 +19,7 @@ from maskwright.core.errors import MaskwrightError, unknown_name
 from maskwright.core.paths import EXPORTS, MODEL_FILES, model_file
 from maskwright.inference.engine import TorchEngine, method_of
 from maskwright.inference.exported import OnnxEngine, OpenvinoEngine
-from maskwright.inference.origin import check_origin, digest
+from maskwright.inference.origin import check_origin, check_whole, digest
 from maskwright.models import bundle
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def opened(path: Path, how: How, engine: str | None = None) -> tuple[Engine, Car
     """
     if engine is None:
         file = model_file(path)
+        check_whole(file)
         return _open(file, next((name for name in ENGINES if file.suffix in ENGINES[name]), "torch"), how)
     if engine not in {AUTO, *ENGINES}:
         raise unknown_name("engine", engine, (*ENGINES, AUTO), "engine")
@@ -104,6 +105,8 @@ def opened(path: Path, how: How, engine: str | None = None) -> tuple[Engine, Car
             f"{path} has no file for the engine {engine}: export the model for it, or choose another engine",
             "engine",
         )
+    for file in dict(found):
+        check_whole(file)
     if len(found) == 1:
         return _open(*found[0], how)
     models = [_open(file, name, how) for file, name in found]

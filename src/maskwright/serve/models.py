@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maskwright.core.errors import MaskwrightError
-from maskwright.core.paths import EXPORTS, MODEL_FILES, model_file
+from maskwright.core.paths import EXPORTS, MODEL_FILES, PARITY, model_file
 from maskwright.diagnosis.shift import FILE, Reference
 from maskwright.inference import Predictor
 from maskwright.inference.engine import TorchEngine, method_of
@@ -171,6 +171,7 @@ def stamp(path: Path) -> Stamp:
     files = [path] if path.is_file() else [path / name for name in MODEL_FILES]
     files.append(_reference(path))
     files += [file for name in MODEL_FILES for file in sorted(path.glob(f"{EXPORTS}/*/{name}"))]
+    files += dict.fromkeys(file.with_name(PARITY) for file in files)  # has their hashes, and may be copied after them
     found = []
     for file in (*files, *(file.with_suffix(_ALONG[file.suffix]) for file in files if file.suffix in _ALONG)):
         try:

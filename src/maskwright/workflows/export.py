@@ -72,7 +72,7 @@ def export(run: Path, request: ExportRequest, on_event: OnEvent | None = None) -
         for name in (run_folder.SPLIT, run_folder.DATA):  # so that `evaluate` knows the images of the training
             if (run / name).exists():
                 shutil.copyfile(run / name, folder / name)
-        comparison.write(folder, run / MODEL_FILE)
+        comparison.write(file, run / MODEL_FILE)
     notes, table = list(evaluation.notes), None
     if comparison.floating is not None:
         notes.append(

@@ -21,6 +21,7 @@ from maskwright.exporting.parity import Parity, Side, agreement
 from maskwright.exporting.sensitivity import measured, nodes_between
 from maskwright.inference.engine import bring_to_stride
 from maskwright.inference.opening import milliseconds
+from maskwright.inference.origin import parts
 from maskwright.inference.predictor import Predictor
 from maskwright.metrics.paired import difference
 from maskwright.models import bundle
@@ -170,8 +171,7 @@ class Attempts:
 
 def _bytes(file: Path) -> int:
     """Return the size of a model's files."""
-    parts = (file, file.with_suffix(".bin")) if file.suffix == ".xml" else (file,)
-    return sum(part.stat().st_size for part in parts)
+    return sum(part.stat().st_size for part in parts(file))
 
 
 def evenly(records: Sequence[T], count: int) -> tuple[T, ...]:

@@ -12,7 +12,7 @@ from maskwright.core.files import read_text, write_text
 from maskwright.core.paths import EXPORTS, MODEL_FILE, MODEL_FILES, PARITY
 from maskwright.core.text import plural
 from maskwright.inference.opening import How, milliseconds, opened
-from maskwright.inference.origin import ORIGIN, digest
+from maskwright.inference.origin import FILES, ORIGIN, digest, digests
 from maskwright.report.exports import ExportRow, ExportTable
 
 if TYPE_CHECKING:
@@ -45,16 +45,17 @@ class Comparison:
     bfloat16: Parity | None = None
     floating: float | None = None
 
-    def write(self, folder: Path, model: Path) -> None:
-        """Write it into the folder of the export, with the hash of the trained model."""
+    def write(self, export: Path, model: Path) -> None:
+        """Write it beside the file of the export, with the hashes of the export's files and of the trained model."""
         found = {
             **self.parity.to_json(),
             "arithmetic": self.arithmetic,
             "kept": list(self.kept),
             "bfloat16": self.bfloat16 and self.bfloat16.to_json(),
             ORIGIN: digest(model),
+            FILES: digests(export),
         }
-        write_text(folder / PARITY, json.dumps(found, indent=1) + "\n")
+        write_text(export.with_name(PARITY), json.dumps(found, indent=1) + "\n")
 
 
 def table_of(run: Path, parity: Parity, tile: NDArray[np.uint8], *, percent: bool) -> ExportTable:
