@@ -56,6 +56,15 @@ def test_values_have_rules(field: str, value: object) -> None:
     assert str(value) in str(error.value)
 
 
+def test_a_folder_that_is_none_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(tmp_path / "my pictures")
+    assert command(["serve", "run", "--gallery", folder]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith("maskwright: --gallery is ")
+    assert said.count("--gallery") == 1
+    assert said.endswith("and it must be a folder of images: check the path.")
+
+
 def test_a_port_in_use_is_named() -> None:
     pytest.importorskip("uvicorn")
     from maskwright.serve.server import listening

@@ -66,7 +66,9 @@ class ServeRequest:
                 raise MaskwrightError(f"`{name}` is {count}, and it must be 1 or more: give a larger one", name)
         self._check_token()
         if self.gallery is not None and not self.gallery.is_dir():
-            raise MaskwrightError(f"`gallery` {self.gallery} is no folder: give a folder of images", "gallery")
+            raise MaskwrightError(
+                f"`gallery` is {self.gallery}, and it must be a folder of images: check the path", "gallery"
+            )
 
     def _check_token(self) -> None:
         if self.token is None and not self.local:
