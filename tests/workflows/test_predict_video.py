@@ -156,6 +156,16 @@ def test_a_variable_rate_and_a_turned_video(by_red: Predictor, tmp_path: Path) -
     assert np.array(Image.open(tmp_path / "out/masks/a.mp4/000000.png")).shape == (96, 64)
 
 
+def test_videos_alone_are_counted_by_their_frames(run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    clip, text = write_clip(tmp_path / "a.mp4", 3), tmp_path / "b.mp4"
+    text.write_text("hello")
+    for file, said in ((clip, f"3 frames of 1 video predicted, results in {tmp_path}"), (text, "nothing predicted; 1")):
+        terminal(["predict", str(run), str(file), "--out", str(tmp_path), "--device", "cpu"])
+        out = " ".join(capfd.readouterr().out.split())
+        assert said in out
+        assert " image" not in out
+
+
 def test_images_and_videos_in_one_call_in_the_terminal(
     run: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,7 +179,7 @@ def test_images_and_videos_in_one_call_in_the_terminal(
     said, errors = (" ".join(text.split()) for text in capfd.readouterr())
     assert "a.mp4: 3 frames, " in said
     assert "b.avi: 2 frames, " in said
-    assert " a second, 1 that cannot be decoded 1 image and 2 videos predicted, results in" in said
+    assert " a second, 1 that cannot be decoded 1 image and 5 frames of 2 videos predicted, results in" in said
     unwrapped = errors.replace(" ", "")  # a long path breaks lines
     assert "b.avi:frame1,at0.10s,cannotbedecoded" in unwrapped
     assert "c.movcannotbeopenedasavideo" in unwrapped

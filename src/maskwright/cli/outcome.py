@@ -46,9 +46,12 @@ def show_outcome(
         terminal.show(_described(video))
     _show_risks(terminal, result)
     left_out = f"; {len(failures)} left out" if failures else ""
-    counts = [plural(len(images), "image")] if images or not result.videos else []
-    counts += [plural(len(result.videos), "video")] if result.videos else []
-    terminal.show(f"{' and '.join(counts)} {done}, results in {out}{left_out}")
+    counts = [plural(len(images), "image")] if images else []
+    if result.videos:
+        frames = plural(sum(video.frames for video in result.videos), "frame")
+        counts.append(f"{frames} of {plural(len(result.videos), 'video')}")
+    said = f"{' and '.join(counts)} {done}, results in {out}" if counts else f"nothing {done}"
+    terminal.show(said + left_out)
     return YOURS if failures else DONE
 
 
