@@ -1,7 +1,9 @@
-"""Nothing is sent while a model is quantised, loaded and run: watched in a process of its own."""
+"""Nothing is sent while a model is quantised, loaded and run, watched in a process of its own; and no stray warning."""
 
 from __future__ import annotations
 
+import logging
+import os
 import subprocess
 import sys
 
@@ -9,6 +11,10 @@ import pytest
 
 pytest.importorskip("openvino")
 pytest.importorskip("nncf")
+
+import numpy as np
+
+from maskwright.exporting import formats
 
 WATCHED = """
 import socket, sys
@@ -68,9 +74,27 @@ print("tried", tried, "imported", reporting)
 """
 
 
+def test_a_missing_gpu_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    import nncf
+
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    printed: list[str] = []
+    monkeypatch.setattr(logger, "callHandlers", lambda record: printed.append(record.getMessage()))
+
+    def quantize(*_arguments: object, **_options: object) -> None:
+        logger.warning("No CUDA runtime is found, using CUDA_HOME='%s'", "/usr/local/cuda")
+        logger.warning("the compiler is too old")
+
+    monkeypatch.setattr(nncf, "quantize", quantize)
+    formats.quantised(None, [np.zeros(1)], ())
+    logger.warning("No CUDA runtime is found, and something else needs it")
+    assert printed == ["the compiler is too old", "No CUDA runtime is found, and something else needs it"]
+
+
 def test_no_connection_is_tried_and_the_reporting_package_is_not_imported(tmp_path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WATCHED, str(tmp_path)], capture_output=True, text=True, check=False, timeout=300
-    )
+    without_gpu = {**os.environ, "CUDA_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
+    line = [sys.executable, "-c", WATCHED, str(tmp_path)]
+    done = subprocess.run(line, env=without_gpu, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert "CUDA" not in done.stderr
     assert done.stdout.splitlines()[-1] == "tried [] imported []"

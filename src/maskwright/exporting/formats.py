@@ -6,6 +6,8 @@ loaded, so the arithmetic stays float32.
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +23,7 @@ from maskwright.models.layers.blocks import DoubleConv
 from maskwright.models.objects.query_decoder import QueryDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -174,11 +176,31 @@ def quantised(model: Any, tiles: Sequence[Any], kept: Sequence[str]) -> Any:
     nncf = optional("nncf", "int8")
     parameters = optional("nncf.quantization.advanced_parameters", "int8")
     nncf.set_log_level(40)  # errors only
-    return nncf.quantize(
-        model,
-        nncf.Dataset(tiles),
-        preset=nncf.QuantizationPreset.MIXED,  # activations need not be symmetric
-        subset_size=len(tiles),
-        advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=parameters.OverflowFix.ENABLE),
-        ignored_scope=nncf.IgnoredScope(names=list(kept), validate=False) if kept else None,
-    )
+    with _without_cuda():
+        return nncf.quantize(
+            model,
+            nncf.Dataset(tiles),
+            preset=nncf.QuantizationPreset.MIXED,  # activations need not be symmetric
+            subset_size=len(tiles),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=parameters.OverflowFix.ENABLE),
+            ignored_scope=nncf.IgnoredScope(names=list(kept), validate=False) if kept else None,
+        )
+
+
+@contextmanager
+def _without_cuda() -> Iterator[None]:
+    """Keep PyTorch from warning that a machine with CUDA's compiler has no GPU, and from nothing else.
+
+    NNCF imports PyTorch's builder of C++ extensions to see whether a model is PyTorch's, and that looks for CUDA when
+    it is imported. Nothing is built here.
+    """
+
+    def other(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("No CUDA runtime is found")
+
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    logger.addFilter(other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(other)
