@@ -279,25 +279,45 @@ def test_one_model_is_shown_with_its_options(capsys: pytest.CaptureFixture[str])
     assert "unknown model 'swifnet': did you mean 'swiftnet'?" in capsys.readouterr().err
 
 
-def test_exports_are_told_apart_in_a_narrow_terminal() -> None:
+def shown_exports(width: int, metric: str = "IoU", *, objects: bool = False) -> list[str]:
+    """The lines of a table of exports."""
     from rich.console import Console
 
     from maskwright.cli.export import _engines
     from maskwright.report.exports import ExportRow, ExportTable
 
     rows = [
-        ExportRow("trained", "torch", "float32", 9.0, None, 0.8, 10**6),
-        ExportRow("openvino", "openvino", "float32", 4.0, 1.0, 0.8, 10**6),
-        ExportRow("openvino", "openvino", "bfloat16", 2.0, 1.0, 0.8, 10**6, fastest=True),
+        ExportRow("trained", "torch", "float32", 1009.0, None, 0.8, 10**8),
+        ExportRow("openvino-int8-half", "openvino", "int8", 504.5, 1.0, 0.8, 10**8),
+        ExportRow("openvino-int8-half", "openvino", "int8 and bfloat16", 252.25, 1.0, 0.8, 10**8, fastest=True),
     ]
-    console = Console(width=60)
+    console = Console(width=width)
     with console.capture() as printed:
-        console.print(_engines(ExportTable(rows, "IoU", True, (512, 512), "a machine"), 60))
-    shown = [line.split() for line in printed.get().splitlines() if line.startswith("openvino")]
-    assert shown == [
-        ["openvino", "float32", "4.0", "80.00"],
-        ["openvino", "(fastest", "here)", "bfloat16", "2.0", "80.00"],
+        console.print(_engines(ExportTable(rows, metric, True, (512, 512), "a machine", objects=objects), width))
+    return printed.get().splitlines()
+
+
+def test_exports_are_told_apart_in_a_narrow_terminal() -> None:
+    lines = shown_exports(48)
+    place = next(at for at, line in enumerate(lines) if line.split()[:1] == ["openvino-int8-half"])
+    assert [line.split() for line in lines[place : place + 3]] == [
+        ["openvino-int8-half", "int8", "504.5", "80.00"],
+        ["openvino-int8-half", "int8", "and", "252.2", "80.00"],
+        ["(fastest", "here)", "bfloat16"],
     ]
+    assert "columns that did not fit: times as fast, same label, MB (widen" in " ".join(" ".join(lines).split())
+
+
+@pytest.mark.parametrize(("metric", "objects"), [("IoU", False), ("panoptic quality", True)])
+def test_all_of_an_export_fits_into_80_columns(metric: str, objects: bool) -> None:
+    lines = shown_exports(80, metric, objects=objects)
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    assert [line.split() for line in lines if "504.5" in line] == [
+        ["openvino-int8-half", "int8", "504.5", "2.00", "100.00", "%", "80.00", "100.0"]
+    ]
+    said = " ".join(" ".join(lines).split())
+    assert "did not fit" not in said
+    assert "(fastest here) bfloat16" in said
 
 
 def test_models_have_a_cost(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

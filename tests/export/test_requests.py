@@ -171,6 +171,12 @@ def test_the_command_line_prints_a_table(run: Path, tmp_path: Path, capsys: pyte
     assert command(["export", str(run), "--to", "torch", "--out", str(tmp_path / "out")]) == 0
     shown = capsys.readouterr()
     assert "100.000 %, 2 images at two sizes" in shown.out
+    lines = shown.out.splitlines()  # to be pasted, however narrow the terminal is
+    assert lines[-2:] == [
+        f"export   {tmp_path / 'out/model.safetensors'}",
+        f"use it   maskwright predict {tmp_path / 'out'} IMAGES",
+    ]
+    assert len(lines[-1]) > 80
     assert "note: compared on images of the test part" in shown.err
     assert "write: the network for torch\ncompare: the maps of 2 images, and the score of 2\n" in shown.err
 

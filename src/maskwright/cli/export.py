@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,17 +91,18 @@ def export(
         (parity.metric, f"{100 * trained.score:.2f} trained, {100 * exported.score:.2f} exported{lost}"),
         ("milliseconds for {} x {}".format(*parity.tile), f"{times}: {parity.speedup:.2f} times as fast"),
         ("size", f"{trained.bytes / 1e6:.1f} MB trained, {exported.bytes / 1e6:.1f} MB exported"),
-        ("export", str(result.file)),
     ]
     shown = [pairs("Export", rows)]
     if result.table is not None:
         shown.append(_engines(result.table, terminal.width))
-    terminal.show(*shown, f"maskwright predict {result.folder} IMAGES")
+    terminal.show(*shown)
+    terminal.paste(f"\nexport   {result.file}")
+    terminal.paste(f"use it   maskwright predict {result.folder} IMAGES")
     return DONE
 
 
 def _engines(found: ExportTable, width: int) -> RenderableType:
-    """Draw all exports of the run, timed in turns on this machine."""
+    """Draw all exports of the run, timed in turns on this machine; 80 columns hold all of it."""
     from maskwright.cli.tables import Column, table
 
     rows, first = found.rows, found.rows[0]
@@ -108,13 +110,22 @@ def _engines(found: ExportTable, width: int) -> RenderableType:
     return table(
         "Engines, {} x {}, {}".format(*found.tile, found.machine),
         [
-            Column("model", [f"{row.name}{' (fastest here)' if row.fastest else ''}" for row in rows], kind="name"),
-            Column("arithmetic", [row.arithmetic for row in rows], kind="name"),
+            Column("model", [row.name + "\n(fastest here)" * row.fastest for row in rows], kind="name"),
+            Column("arithmetic", [row.arithmetic.replace(" and ", " and\n") for row in rows], kind="name"),
             Column("ms", [f"{row.milliseconds:.1f}" for row in rows]),
-            Column("times as fast", [f"{first.milliseconds / row.milliseconds:.2f}" for row in rows], rank=1),
-            Column(found.agreeing, ["" if row.labels is None else f"{100 * row.labels:.2f} %" for row in rows], rank=1),
-            Column(found.metric, [digits % (factor * row.score) for row in rows]),
-            Column("MB", [f"{row.bytes / 1e6:.1f}" for row in rows], rank=1),
+            Column("times\nas fast", [f"{first.milliseconds / row.milliseconds:.2f}" for row in rows], rank=1),
+            Column(
+                _stacked(found.agreeing),
+                ["" if row.labels is None else f"{100 * row.labels:.2f} %" for row in rows],
+                rank=1,
+            ),
+            Column(_stacked(found.metric), [digits % (factor * row.score) for row in rows]),
+            Column("MB", [f"{row.bytes / 1e6:.1f}" for row in rows], rank=2),
         ],
         width,
     )
+
+
+def _stacked(header: str) -> str:
+    """Return a header with its words below each other, as far as that makes it narrower."""
+    return textwrap.fill(header, max(map(len, header.split())), break_long_words=False)

@@ -20,7 +20,7 @@ class Column:
     """One column of a table.
 
     Attributes:
-        header: its title.
+        header: its title; it and the cells may have several lines.
         cells: one text per row.
         rank: 0 is always shown; of the others, the highest is dropped first if the table is too wide.
         kind: `number` is right-aligned, `name` left-aligned, `prose` left-aligned and wrapped where needed.
@@ -36,7 +36,7 @@ class Column:
         """Width in columns of the terminal; prose can be wrapped, names and numbers cannot."""
         from rich.cells import cell_len
 
-        longest = max(cell_len(text) for text in (self.header, *self.cells))
+        longest = max(cell_len(line) for text in (self.header, *self.cells) for line in text.split("\n"))
         return (min(longest, LEAST_PROSE) if self.kind == "prose" else longest) + GAP
 
 
@@ -76,7 +76,7 @@ def table(title: str, columns: Sequence[Column], width: int) -> RenderableType:
         drawn.add_row(*(Text(cell) for cell in row))
     parts: list[RenderableType] = [Text(f"\n{title}", style="bold"), drawn]
     if len(kept) < len(columns):
-        hidden = ", ".join(column.header for column in columns if column not in kept)
+        hidden = ", ".join(column.header.replace("\n", " ") for column in columns if column not in kept)
         parts.append(Text(f"columns that did not fit: {hidden} (widen the terminal, or use --json)", style="dim"))
     return Group(*parts)
 
