@@ -16,6 +16,7 @@ from tests.serve.conftest import CLASSES, picture, png, save_model, serving
 
 from maskwright.core.channels import total
 from maskwright.inference import Predictor
+from maskwright.models import bundle
 from maskwright.serve import results
 from maskwright.serve.client import Client
 from maskwright.tasks.label_files import write_mask
@@ -69,6 +70,18 @@ def test_the_mask_is_the_file_that_predict_writes(served: Running, run: Path, tm
     labels = np.asarray(Image.open(BytesIO(answer.body)))
     assert labels.shape == (60, 90)
     assert len(np.unique(labels)) > 1, "a mask of one class proves nothing"
+
+
+def test_a_large_image_is_computed_in_tiles(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("maskwright.inference.predictor.LARGE_PIXELS", 150 * 200 - 1)
+    segmenter, card = bundle.load(run / "model.safetensors")
+    by_rows = card.predict.model_copy(update={"window": (64, 64)})
+    bundle.save(tmp_path / "model.safetensors", segmenter, card.model_copy(update={"predict": by_rows}))
+    predictor, image = Predictor.load(tmp_path, "cpu"), picture((150, 200))
+    with serving([str(tmp_path)]) as running:
+        labels = np.asarray(Image.open(BytesIO(running.predict(png(image)).body)))
+    assert np.array_equal(labels, predictor.in_tiles().predict(image).labels)
+    assert not np.array_equal(labels, predictor.predict(image).labels), "by rows, outside the service"
 
 
 @pytest.mark.parametrize(
