@@ -59,7 +59,7 @@ def engine(path: Path, tile: NDArray[np.uint8], *, fast: bool = False) -> Callab
     """Return a model file in the engine that reads it, which knows this size of tile as it knows that of its card."""
     found, card = opened(path, How("cpu", fast=fast))
     if isinstance(found, OpenvinoEngine):
-        found._fixed = {tile.shape[:3]}
+        found._planned = {tile.shape[:3]}
     return lambda: method_of(found, card)(tile)
 
 

@@ -103,21 +103,24 @@ def test_what_is_in_flight_is_bounded_by_its_bytes():
 
 
 @pytest.mark.parametrize(
-    ("listed", "bfloat16", "int8"),
+    ("listed", "bfloat16", "int8", "tiles"),
     [
-        ("flags\t\t: fpu sse2 avx2", False, False),
-        ("processor : 0\nflags\t\t: avx2 avx512_vnni avx512_bf16", True, True),
-        ("flags : avx2 avx_vnni", False, True),
-        ("Features\t: fp asimddp bf16", True, True),
-        ("model name : bf16 avx_vnni", False, False),
+        ("flags\t\t: fpu sse2 avx2", False, False, False),
+        ("processor : 0\nflags\t\t: avx2 avx512_vnni avx512_bf16", True, True, False),
+        ("flags : avx2 avx_vnni", False, True, False),
+        ("flags : avx512_bf16 amx_bf16 avx512_vnni amx_tile amx_int8", True, True, True),
+        ("Features\t: fp asimddp bf16", True, True, False),
+        ("model name : bf16 avx_vnni", False, False, True),
     ],
 )
 def test_what_the_processor_multiplies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str, bfloat16: bool, int8: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str, bfloat16: bool, int8: bool, tiles: bool
 ) -> None:
     (tmp_path / "cpuinfo").write_text(listed)
     monkeypatch.setattr(resources, "_PROCESSOR", tmp_path / "cpuinfo")
     assert (resources.multiplies_bfloat16(), resources.multiplies_int8()) == (bfloat16, int8)
+    assert resources.multiplies_tiles() == tiles
     monkeypatch.setattr(resources, "_PROCESSOR", tmp_path / "gone")
     assert not resources.multiplies_bfloat16()
     assert not resources.multiplies_int8()
+    assert resources.multiplies_tiles()  # perhaps

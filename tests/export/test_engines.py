@@ -16,8 +16,11 @@ import numpy as np
 import torch
 
 import maskwright as mw
+from maskwright.core import resources
 from maskwright.core.channels import class_channels
 from maskwright.core.errors import MaskwrightError
+from maskwright.core.optional import optional
+from maskwright.exporting.formats import quantised
 from maskwright.inference import exported as exported_engines
 from maskwright.inference import opening
 from maskwright.inference.engine import TorchEngine
@@ -91,15 +94,21 @@ def test_bfloat16_is_tried_where_it_was_compared(
     assert loaded == [False, True]
 
 
-def test_tiles_of_the_card_have_a_network_of_their_own(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free: list[bool] = []
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each network that is compiled takes tiles of any size."""
+    found: list[bool] = []
     compiled = exported_engines.compiled
 
     def recorded(core: Any, model: Any, *, fast: bool = False) -> Any:
-        free.append(model.is_dynamic())
+        found.append(model.is_dynamic())
         return compiled(core, model, fast=fast)
 
     monkeypatch.setattr(exported_engines, "compiled", recorded)
+    return found
+
+
+def test_tiles_of_the_card_have_a_network_of_their_own(exported: Path, free: list[bool]) -> None:
     ours, card = opening.opened(exported / "model.safetensors", opening.How("cpu"))
     theirs, _ = opening.opened(exported / "exports/openvino", opening.How("cpu"))
     tile = card.predict.tile_size
@@ -110,6 +119,28 @@ def test_tiles_of_the_card_have_a_network_of_their_own(exported: Path, monkeypat
         tiles = draw.integers(0, 256, (1, *size, 3), np.uint8)
         np.testing.assert_allclose(theirs.forward(tiles), ours.forward(tiles), atol=1e-3)
     assert free == [True, False, False]
+
+
+@pytest.mark.parametrize(("tiles", "int8"), [(True, True), (True, False), (False, True)])
+def test_no_int8_network_takes_any_size_where_that_crashes(
+    exported: Path, free: list[bool], monkeypatch: pytest.MonkeyPatch, tiles: bool, int8: bool
+) -> None:
+    if int8 and not tiles and "amx_int8" in resources.cpu_flags():
+        pytest.skip("OpenVINO crashes here")
+    monkeypatch.setattr(resources, "multiplies_tiles", lambda: tiles)
+    core = optional("openvino", "openvino").Core()
+    model = core.read_model(exported / "exports/openvino/model.xml")
+    card = bundle.read_card(exported / "model.safetensors")
+    if int8:
+        model = quantised(model, [np.zeros((1, 64, 64, 3), np.uint8)], ())
+        assert any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
+    engine = OpenvinoEngine(core, model, card.predict)
+    sizes = [(40 + 8 * number, 72) for number in range(6)]
+    for size in (*sizes, sizes[-1]):
+        assert engine.forward(np.zeros((1, *size, 3), np.uint8)).shape[2:] == size
+    assert free == ([False] * 6 if tiles and int8 else [True])
+    engine.forward(np.zeros((1, *sizes[0], 3), np.uint8))  # only the last ones are kept
+    assert len(free) == (7 if tiles and int8 else 1)
 
 
 @pytest.mark.parametrize("engine", ["auto", "onnx"])

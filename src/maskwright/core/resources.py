@@ -55,6 +55,15 @@ def multiplies_int8() -> bool:
     return not cpu_flags().isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
 
 
+def multiplies_tiles() -> bool:
+    """Return whether the processor may multiply whole matrices (AMX of Intel's server processors since 2023).
+
+    It may where the kernel does not say: callers avoid a fault of other software there.
+    """
+    flags = cpu_flags()
+    return not flags or "amx_int8" in flags
+
+
 def free_memory() -> int:
     """Return the bytes that this process may still take without swapping or being killed."""
     rooms = [room for folder in _folders("memory") if (room := _room(folder)) is not None]

@@ -117,5 +117,6 @@ def _openvino_outputs(file: Path, last: Mapping[str, str], tile: NDArray[np.uint
     named = {module: nodes[node].output(0) for module, node in last.items() if node in nodes}
     first = len(model.outputs)
     model.add_outputs(list(named.values()))
+    model.reshape(list(tile.shape))  # see `OpenvinoEngine` for what happens to int8 otherwise
     found = compiled(core, model)([tile])
     return {module: np.asarray(found[first + place]) for place, module in enumerate(named)}

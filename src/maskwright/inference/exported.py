@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from maskwright.models.objects.base import Found, Segments
 
 _CPU = torch.device("cpu")
+_OTHER_SIZES = 4
+"""Compiled networks that are kept for sizes of tiles besides those of the plan; each takes tens of MB."""
 _WEIGHTS = re.compile(rb'offset="(\d+)" size="(\d+)"')
 """Where the weights of a layer lie in the file beside a description."""
 
@@ -98,7 +100,9 @@ class OpenvinoEngine(_CpuEngine):
     """OpenVINO, in float32 unless speed is asked for, or with the int8 layers of the file.
 
     A network compiled for one size of tile is faster than one for any size, and differs in the last bit. So it depends
-    on the size alone which one runs: the tile of the card has its own, also at the scales of the views.
+    on the size alone which one runs: the tile of the card has its own, also at the scales of the views. On processors
+    with AMX, OpenVINO crashes when a network with int8 layers takes any size (issue 37577 of openvinotoolkit/openvino),
+    so there every size has its own.
 
     Args:
         core: of OpenVINO.
@@ -115,7 +119,8 @@ class OpenvinoEngine(_CpuEngine):
         self._core, self._model, self._fast = core, model, fast
         self._tensor = optional("openvino", "openvino").Tensor
         sizes = {how.tile_size, *(working_size(*how.tile_size, scale) for scale, _ in how.views)}
-        self._fixed = {(1, *size) for size in sizes}
+        self._planned = {(1, *size) for size in sizes}
+        self._takes_any = not (resources.multiplies_tiles() and _has_int8(model))
         self._requests: dict[tuple[int, ...] | None, Any] = {}
 
     @classmethod
@@ -141,10 +146,8 @@ class OpenvinoEngine(_CpuEngine):
             raise _unreadable(*_fault(path)) from error
 
     def _run(self, tiles: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        size = tiles.shape[:3] if tiles.shape[:3] in self._fixed else None
-        if size not in self._requests:
-            self._requests[size] = self._compiled(size, tiles.shape[3]).create_infer_request()
-        request = self._requests[size]
+        size = None if self._takes_any and tiles.shape[:3] not in self._planned else tiles.shape[:3]
+        request = self._request(size, tiles.shape[3])
         if any(output.partial_shape.is_dynamic for output in request.model_outputs):
             found = request.infer({0: tiles}, share_inputs=True)
             return [found[place].copy() for place in range(len(found))]
@@ -153,13 +156,27 @@ class OpenvinoEngine(_CpuEngine):
         request.infer({0: tiles}, share_inputs=True, share_outputs=True)  # into them, which spares a copy
         return [tensor.data for tensor in own]
 
-    def _compiled(self, size: tuple[int, ...] | None, channels: int) -> Any:
-        """Compile the network for tiles of a size (N, h, w), or of any."""
-        if size is None:
-            return compiled(self._core, self._model, fast=self._fast)
-        model = self._model.clone()
-        model.reshape([*size, channels])
-        return compiled(self._core, model, fast=self._fast)
+    def _request(self, size: tuple[int, ...] | None, channels: int) -> Any:
+        """Return the compiled network for tiles of a size (N, h, w), or of any.
+
+        Those of the plan are kept, and the last few of other sizes.
+        """
+        found = self._requests.pop(size, None)
+        if found is None:
+            others = [known for known in self._requests if known not in self._planned]
+            if len(others) == _OTHER_SIZES:
+                del self._requests[others[0]]  # the least recently used
+            model = self._model
+            if size is not None:
+                model = model.clone()
+                model.reshape([*size, channels])
+            found = compiled(self._core, model, fast=self._fast).create_infer_request()
+        self._requests[size] = found
+        return found
+
+
+def _has_int8(model: Any) -> bool:
+    return any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
 
 
 def onnx_session(model: Path | bytes) -> Any:
