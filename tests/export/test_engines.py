@@ -121,6 +121,15 @@ def test_tiles_of_the_card_have_a_network_of_their_own(exported: Path, free: lis
     assert free == [True, False, False]
 
 
+def test_the_tiles_of_another_plan_have_networks_of_their_own(exported: Path, free: list[bool]) -> None:
+    found, card = opening.opened(exported / "exports/openvino", opening.How("cpu"))
+    assert isinstance(found, OpenvinoEngine)
+    large = found.for_tiles(card.predict.model_copy(update={"tile": (128, 128)}))
+    for engine in (found, large):
+        assert engine.forward(np.zeros((1, 128, 128, 3), np.uint8)).shape[2:] == (128, 128)
+    assert free == [True, False]
+
+
 @pytest.mark.parametrize(("tiles", "int8"), [(True, True), (True, False), (False, True)])
 def test_no_int8_network_takes_any_size_where_that_crashes(
     exported: Path, free: list[bool], monkeypatch: pytest.MonkeyPatch, tiles: bool, int8: bool

@@ -145,6 +145,10 @@ class OpenvinoEngine(_CpuEngine):
         except RuntimeError as error:
             raise _unreadable(*_fault(path)) from error
 
+    def for_tiles(self, how: PredictPlan) -> OpenvinoEngine:
+        """Return an engine of the same network that is compiled for the tiles of another plan."""
+        return OpenvinoEngine(self._core, self._model, how, self._reading, fast=self._fast)
+
     def _run(self, tiles: NDArray[np.uint8]) -> list[NDArray[Any]]:
         size = None if self._takes_any and tiles.shape[:3] not in self._planned else tiles.shape[:3]
         request = self._request(size, tiles.shape[3])

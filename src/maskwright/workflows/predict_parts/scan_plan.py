@@ -10,6 +10,7 @@ from maskwright.data.readers.geotiff import georeference
 from maskwright.data.readers.tiff_file import TiffImage
 from maskwright.data.readers.zarr_store import is_store, layout_of
 from maskwright.inference import Predictor, reach
+from maskwright.inference.exported import OpenvinoEngine
 from maskwright.inference.prepared_image import PreparedImage
 from maskwright.inference.streaming.tracing import NotStreamableError
 from maskwright.inference.tiled import averages
@@ -166,4 +167,7 @@ def planned(predictor: Predictor, source: RowSource) -> tuple[Predictor, RowPlan
         tile = min(tile + side, _LARGEST_TILE, *prepared.working)
     how = card.predict.model_copy(update={"tile": (tile, tile), "overlap": overlap / tile})
     wanted = card.model_copy(update={"predict": how})
-    return Predictor(predictor.engine, wanted, predictor.postprocessor), TilePlan(tile, overlap, found, why)
+    engine = predictor.engine
+    if isinstance(engine, OpenvinoEngine):  # which is up to twice as fast on tiles of a size that it was compiled for
+        engine = engine.for_tiles(how)
+    return Predictor(engine, wanted, predictor.postprocessor), TilePlan(tile, overlap, found, why)
