@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
 from tests.serve.conftest import Running, picture, png, save_model, serving
 from tests.serve.page.conftest import SIZE, Looked, node_file
 from tests.serve.page.test_view import OBJECTS, bundle
@@ -27,6 +29,39 @@ def test_the_gallery_by_keys(looked: Looked) -> None:
     assert looked.page.locator("#position").inner_text() == "3 / 3"
     looked.segmented(lambda: looked.press("PageDown"))
     assert looked.page.locator("#thumbs [aria-current]").get_attribute("title") == "a.png"
+
+
+def test_thumbnails_are_turned_as_their_files_say(
+    opener: Callable[..., Looked], service: Running, tmp_path: Path
+) -> None:
+    corners = np.zeros((60, 80, 3), np.uint8)
+    corners[:30, :40], corners[:30, 40:], corners[30:, :40] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+    wanted = []
+    for name in (*(f"{turn}.jpg" for turn in range(1, 9)), "6.png"):
+        exif = Image.Exif()
+        exif[0x0112] = int(name[0])
+        Image.fromarray(corners).save(tmp_path / name, exif=exif)
+        with Image.open(tmp_path / name) as image:
+            wanted.append((name, np.asarray(ImageOps.exif_transpose(image), int)))
+    with serving([str(service.service.models["leaves"].path)], gallery=tmp_path) as own:
+        page = opener(own.port).page
+        page.locator("#thumbs canvas").nth(len(wanted) - 1).wait_for()
+        found = page.evaluate(
+            """() => Object.fromEntries([...document.querySelectorAll("#thumbs button")].map((button) => {
+                const shown = button.querySelector("canvas");
+                const copy = new OffscreenCanvas(shown.width, shown.height).getContext("2d");
+                copy.drawImage(shown, 0, 0);
+                const { data } = copy.getImageData(0, 0, shown.width, shown.height);
+                return [button.title, [shown.height, shown.width, [...data]]];
+            }))"""
+        )
+    for name, expected in wanted:
+        height, width, values = found[name]
+        assert width / height == pytest.approx(expected.shape[1] / expected.shape[0], rel=0.05)
+        shown = np.array(values).reshape(height, width, 4)
+        for y, x in ((0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)):
+            there = expected[int(y * expected.shape[0]), int(x * expected.shape[1])]
+            assert np.abs(shown[int(y * height), int(x * width), :3] - there).max() < 20, name
 
 
 def test_only_the_last_of_many_images_is_shown(looked: Looked) -> None:
