@@ -115,3 +115,29 @@ def test_an_overview_lies_at_the_same_place(tags: dict[int, tuple[float, ...]], 
             large = whole[first] * column + whole[first + 1] * row + whole[first + 2]
             small = half[first] * column / 4 + half[first + 1] * row / 2 + half[first + 2]
             assert large == pytest.approx(small)
+
+
+@pytest.mark.parametrize(
+    ("tag", "kept"),
+    [
+        ((34737, 1, 3, b"caf\xe9|", True), {33550, 34735, 34737}),  # text in bytes, as many programs write it
+        ((34737, 3, 2, (7, 9), True), {33550, 34735}),
+        ((33550, 2, 0, "wide", True), {34735}),
+        ((33550, 12, 1, 2.5, True), {33550, 34735}),  # of one number
+        ((34735, 12, 4, (1.0, 1.0, 0.0, 0.5), True), {33550}),
+    ],
+)
+def test_tags_of_another_type_are_none_of_a_map(tmp_path: Path, tag: tuple[object, ...], kept: set[int]) -> None:
+    usual = {33550: (33550, 12, 3, (2.0, 2.0, 0.0), True), 34735: (34735, 3, 4, (1, 1, 0, 0), True)}
+    tags = {**usual, tag[0]: tag}
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((32, 32), np.uint8), extratags=list(tags.values()))
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        place = georeference(tiff.pages[0])
+    assert place is not None
+    assert {*place.tags} == kept
+    copied = [Tag(code, cog_kind(values), values) for code, values in place.tags.items()]
+    write_cog(tmp_path / "b.tif", ArrayRows(np.zeros((32, 32), np.uint8)), np.zeros((256, 3), np.uint8), "", copied)
+
+
+def cog_kind(values: object) -> int:
+    return ASCII if isinstance(values, str) else SHORT if isinstance(values[0], int) else DOUBLE  # type: ignore[index]

@@ -122,11 +122,24 @@ class Georeference:
 
 
 def georeference(page: Any) -> Georeference | None:
-    """Return where a page of a TIFF lies, as tifffile gives it; None if its tags do not say."""
-    found: dict[int, Sequence[float] | str] = {}
+    """Return where a page of a TIFF lies, as tifffile gives it; None if its tags do not say.
+
+    A tag that has another type than the standard gives it counts as absent, as for GDAL.
+    """
+    found = {}
     for code in CODES:
         tag = page.tags.get(code)
-        if tag is not None:
-            value = tag.value
-            found[code] = value if isinstance(value, str) else tuple(value)
+        values = None if tag is None else _values(code, tag.value)
+        if values is not None:
+            found[code] = values
     return Georeference(found) if found.get(KEYS) or found.get(SCALE) or found.get(TRANSFORM) else None
+
+
+def _values(code: int, value: Any) -> Sequence[float] | str | None:
+    """Return the values of a tag; None for those that it cannot have."""
+    if code == TEXTS:
+        return value.decode("latin-1") if isinstance(value, bytes) else value if isinstance(value, str) else None
+    values = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if code == KEYS:
+        return values if all(isinstance(one, int) and 0 <= one < 1 << 16 for one in values) else None
+    return values if all(isinstance(one, int | float) for one in values) else None
