@@ -82,6 +82,33 @@ def test_a_planted_fault_is_refused(run: Path, faulty: list[Edit], tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_names_in_another_order_are_refused(run: Path, faulty: list[Edit], tmp_path: Path) -> None:
+    def renamed(model: Any) -> None:
+        [entry] = [each for each in model.metadata_props if each.key == "maskwright"]
+        card = json.loads(entry.value)
+        card["classes"]["names"].reverse()
+        entry.value = json.dumps(card)
+
+    faulty.append(renamed)
+    with pytest.raises(MaskwrightError, match=r"differs from that of the model in classes\. Nothing was written"):
+        export(run, ExportRequest("onnx", out=tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_layer_is_blamed_for_a_fault_behind_them(run: Path, faulty: list[Edit], tmp_path: Path) -> None:
+    faulty.append(other_order)
+    with pytest.raises(MaskwrightError, match="no layer differs, so the fault is in what is done with their results"):
+        export(run, ExportRequest("onnx", out=tmp_path / "out"))
+
+
+def test_half_precision_that_costs_too_much_is_no_fault_of_ours(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Parity, "loss", 0.01)
+    with pytest.raises(MaskwrightError, match="export without half, or allow more with `allow_loss`"):
+        export(run, ExportRequest("torch", half=True, allow_loss=0, out=tmp_path / "out"))
+
+
 def test_the_refusal_names_the_layer_with_the_fault(run: Path, faulty: list[Edit], tmp_path: Path) -> None:
     def broken(model: Any) -> None:
         node = next(node for node in model.graph.node if node.op_type == "Conv" and "stages" in scope[node.name])

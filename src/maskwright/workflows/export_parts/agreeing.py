@@ -31,6 +31,8 @@ SHARES = (0.0, 0.5, 0.75, 0.9)
 """Of the error of int8, what the parts that stay in floating point cause, in each attempt."""
 NAMED = 3
 """Layers that a refusal names."""
+NOTICED = 1e-3
+"""Relative error of a layer below which it is not to blame."""
 
 
 def agreeing(attempts: Attempts, request: ExportRequest) -> tuple[Comparison, Path]:
@@ -51,6 +53,8 @@ def _exact(attempts: Attempts, request: ExportRequest) -> tuple[Comparison, Path
     parity, file = attempts.run(Precision(request.half))
     fault = parity.fault(request.allow_loss, exact=not request.half)
     if fault is not None:
+        if request.half and parity.agreement.fault(exact=False) is None:
+            raise MaskwrightError(f"{fault}. Nothing was written: export without half, or allow more with `allow_loss`")
         raise _broken(fault, [] if request.to == "torch" else attempts.worst(file))
     return Comparison(parity, "float32"), file
 
@@ -100,6 +104,8 @@ def _validation(evaluation: Evaluation) -> Sequence[Record]:
 
 def _broken(fault: str, hurt: Sequence[tuple[str, float]]) -> MaskwrightError:
     """Return the refusal of an export in floating point, which must be a copy of the model."""
-    where = ", ".join(f"{module} ({100 * error:.1f} %)" for module, error in hurt)
-    layers = f"; the layers that differ most: {where}" if hurt else ""
+    where = ", ".join(f"{module} ({100 * error:.1f} %)" for module, error in hurt if error >= NOTICED)
+    layers = f"; the layers that differ most: {where}" if where else ""
+    if hurt and not where:
+        layers = "; no layer differs, so the fault is in what is done with their results"
     return MaskwrightError(f"{fault}{layers}. Nothing was written: report it, with the plan")

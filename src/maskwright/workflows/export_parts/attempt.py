@@ -103,6 +103,7 @@ class Attempts:
     def compared(self, file: Path, *, fast: bool = False) -> Parity:
         """Return how an export compares with the trained model; `fast` for bfloat16 where it is not int8."""
         exported = Predictor.load(file, "cpu", fast=fast)
+        self._check_card(exported.card)
         what = "objects" if emits_objects(self.trained.card.channels) else "maps"
         self.tell("compare", f"the {what} of {plural(self._looked, 'image')}, and the score of {len(self.records)}")
         if self._trained is None:
@@ -145,6 +146,16 @@ class Attempts:
         how += f" and {plural(kept, 'node')} in floating point" if kept else ""
         self.tell("write", f"the network for {self.target}{how}")
         return self.exporter.write(self.target, self.folder, precision)
+
+    def _check_card(self, exported: Card) -> None:
+        """Refuse an export that describes itself otherwise than the model does, in the order of its classes say."""
+        ours, theirs = self.trained.card.model_dump(mode="json"), exported.model_dump(mode="json")
+        differ = [name for name, value in ours.items() if theirs[name] != value]
+        if differ:
+            raise MaskwrightError(
+                f"the card of the export differs from that of the model in {', '.join(differ)}. Nothing was written: "
+                "report it, with the plan"
+            )
 
     def _agreement(self, exported: Predictor) -> Agreement:
         images = (self.trained.read(record.image) for record in evenly(self.records, MAPS))
