@@ -2,11 +2,13 @@
 FROM python:3.13-slim AS build
 # PyTorch's wheels for CPUs take some gigabytes less than the usual ones: its install page has the address to set here.
 ARG PIP_EXTRA_INDEX_URL=""
+# "serve,openvino" or "serve,onnx" serves exports too.
+ARG EXTRAS="serve"
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY src ./src
 RUN python -m venv /venv \
-    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[serve]"
+    && /venv/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt ".[${EXTRAS}]"
 
 FROM python:3.13-slim
 COPY --from=build /venv /venv
