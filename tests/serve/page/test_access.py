@@ -100,6 +100,52 @@ def test_keys_stay_out_of_fields(looked: Looked) -> None:
     assert looked.page.locator("#scale").inner_text() == before
 
 
+def test_space_is_free_after_the_mouse_and_pressed_after_tab(looked: Looked) -> None:
+    page = looked.page
+    page.locator("#thumbs canvas").nth(2).wait_for()
+    looked.segmented(page.locator("#thumbs button").first.click)
+
+    def state() -> list[str]:
+        texts = [page.locator(place).inner_text() for place in ("#name", "#opacity-value")]
+        checked = "[...document.querySelectorAll(':checked')].map(({ name, value }) => name + value).join()"
+        return [*texts, page.evaluate(checked), str(page.locator("#keys").is_visible())]
+
+    def shows_the_original() -> bool:
+        before = state()
+        page.keyboard.down(" ")
+        shown = page.locator("#held").is_visible()
+        page.keyboard.up(" ")
+        looked.settle()
+        return bool(shown and state() == before)
+
+    assert shows_the_original(), "after a thumbnail"
+    looked.segmented(page.locator("#next").click)
+    assert shows_the_original(), "after Next"
+    box = page.locator("#opacity").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] - 40)
+    page.mouse.up()
+    assert page.locator("#opacity-value").inner_text() != "55\u202f%", "the slider was dragged"
+    assert shows_the_original(), "after a slider that is released beside itself"
+    page.locator("#opacity").click()
+    assert shows_the_original(), "after a click on a slider"
+    page.locator("label", has_text="Outlines").click()
+    assert shows_the_original(), "after a label"
+    page.locator("#classes input").nth(1).click()
+    assert shows_the_original(), "after a class"
+    page.locator("#help").click()
+    looked.press("Escape")
+    assert shows_the_original(), "after a dialog that the mouse opened"
+    page.locator("#previous").focus()
+    looked.press("Tab")
+    looked.segmented(lambda: looked.press(" "))
+    assert page.locator("#name").inner_text() == "c.png"
+    looked.segmented(lambda: looked.press(" "))
+    assert page.locator("#name").inner_text() == "a.png", "a button that Tab has reached keeps the focus"
+    assert page.evaluate("document.activeElement.id") == "next"
+
+
 def test_an_error_says_value_rule_and_cure(opener: Callable[..., Looked], service: Running) -> None:
     looked = opener(service.port)
     looked.until("document.querySelectorAll('#model-a option').length === 3")

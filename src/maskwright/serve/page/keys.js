@@ -39,6 +39,8 @@ export const KEYS = [
   { group: "Page", keys: ["Escape"], shown: "Esc", text: "close, or select nothing", action: "escape" },
 ];
 
+const PRESSED = "button, summary, a[href], input:is([type=checkbox], [type=radio], [type=range])";
+
 /** @typedef {(event: KeyboardEvent) => void} Action */
 
 /**
@@ -68,6 +70,25 @@ export function listen(actions, held) {
     if (event.key === " ") held.hold(false);
   });
   window.addEventListener("blur", () => held.hold(false));
+  leaveWhatWasPointedAt();
+}
+
+/** Take the focus from a control that mouse or touch used, so that Space is not its own; keyboard users keep it. */
+function leaveWhatWasPointedAt() {
+  let pointed = false;
+  document.addEventListener("pointerdown", () => (pointed = true), true);
+  document.addEventListener("keydown", () => (pointed = false), true);
+  /** @param {Event} event */
+  const leave = ({ type, target }) => {
+    const used = document.activeElement;
+    if (!pointed || !(used instanceof HTMLElement) || !(target instanceof Node) || !used.contains(target)) return;
+    // Without the focus, an open list would close at the click that opens it.
+    if (used.matches(type === "click" ? PRESSED : `${PRESSED}, select`)) used.blur();
+  };
+  // Before the control acts: a dialog that it opens gives the focus back to where it was.
+  document.addEventListener("click", leave, true);
+  // Lists, and sliders that are released beside themselves.
+  document.addEventListener("change", leave, true);
 }
 
 /**
@@ -82,8 +103,7 @@ function belongsTo(target, key) {
   const moves = key.startsWith("Arrow") || key.startsWith("Page");
   if (target instanceof HTMLSelectElement) return moves || key.length === 1;
   if (moves && (type === "range" || type === "radio" || target.matches("[role=slider], .scroll"))) return true;
-  const pressed = target.matches("button, summary, input, a[href]") && target.matches(":focus-visible");
-  return key === " " && pressed;
+  return key === " " && target.matches(PRESSED) && target.matches(":focus-visible");
 }
 
 /** @param {HTMLElement} place */
