@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -149,8 +150,8 @@ class Attempts:
 
     def _check_card(self, exported: Card) -> None:
         """Refuse an export that describes itself otherwise than the model does, in the order of its classes say."""
-        ours, theirs = self.trained.card.model_dump(mode="json"), exported.model_dump(mode="json")
-        differ = [name for name, value in ours.items() if theirs[name] != value]
+        ours, theirs = (card.model_dump(mode="json") for card in (self.trained.card, exported))
+        differ = [name for name, value in ours.items() if json.dumps(theirs[name]) != json.dumps(value)]  # NaN is NaN
         if differ:
             raise MaskwrightError(
                 f"the card of the export differs from that of the model in {', '.join(differ)}. Nothing was written: "
