@@ -33,13 +33,16 @@ export class ServiceError extends Error {
   /**
    * @param {number} status of HTTP; 0 if no answer came
    * @param {{ value?: string, rule?: string, cure?: string, detail?: string, title?: string }} problem
+   * @param {string | null} [after] its header Retry-After
    */
-  constructor(status, { value, rule, cure, detail, title }) {
+  constructor(status, { value, rule, cure, detail, title }, after = null) {
     super(value && rule ? `${value}, but ${rule}` : (detail ?? title ?? "the service failed"));
     this.status = status;
     this.value = value ?? null;
     this.rule = rule ?? null;
     this.cure = cure ?? null;
+    /** Seconds after which to ask again; null where the service names none. */
+    this.seconds = /^\d+$/.test(after ?? "") ? Math.max(1, Number(after)) : null;
   }
 }
 
@@ -65,7 +68,7 @@ async function ask(address, options = {}) {
   }
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({ title: `the service answered ${answer.status} ${answer.statusText}` }));
-  throw new ServiceError(answer.status, problem);
+  throw new ServiceError(answer.status, problem, answer.headers.get("Retry-After"));
 }
 
 /** @returns {Promise<Model[]>} */

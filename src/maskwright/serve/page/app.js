@@ -9,6 +9,7 @@ import { Caller, DrawnLayers, ImageLayers } from "./layers.js";
 import { askToken, clearError, showError } from "./notice.js";
 import { ObjectTable } from "./objects.js";
 import { classNames, described, showClasses } from "./panel.js";
+import { askPatiently } from "./patience.js";
 import { Readout } from "./readout.js";
 import { hover, point, select } from "./selection.js";
 import { Stage } from "./stage.js";
@@ -37,6 +38,10 @@ export class App {
     /** @type {{ blob: Blob, name: string } | null} */
     this.source = null;
     this.cancel = new AbortController();
+    /** What ends the requests of each pane. */
+    this.asked = [new AbortController(), new AbortController()];
+    /** Seconds that each pane waits before it asks a busy service again. */
+    this.pauses = [0, 0];
     this.working = 0;
     this.images = new Caller();
     this.readout = new Readout();
@@ -149,14 +154,15 @@ export class App {
     const { source } = this;
     const model = this.model(side);
     if (!source || !model) return;
-    const { signal } = this.cancel;
     this.drop(side);
+    const { signal } = this.asked[side];
     this.busy(1);
     const started = performance.now();
     const caller = new Caller(); // its worker starts while the service works
     try {
       const picture = !SHOWN_BY_BROWSERS.has(source.blob.type);
-      const result = await predict(source.blob, model, picture, signal);
+      const ask = () => predict(source.blob, model, picture, signal);
+      const result = await askPatiently(ask, (seconds) => this.pausing(side, seconds), signal);
       if (!signal.aborted && this.chosen[side] === model.name) await this.take(side, result, caller, started, signal);
     } catch (error) {
       if (!signal.aborted) await this.failed(error, () => this.predict(side));
@@ -219,8 +225,10 @@ export class App {
     this.useImage(new ImageLayers(bitmaps, result));
   }
 
-  /** @param {number} side forget its result */
+  /** @param {number} side forget its result, and what it asked */
   drop(side) {
+    this.asked[side].abort();
+    this.asked[side] = new AbortController();
     this.stage.shown[side]?.mask.close();
     this.stage.shown[side] = null;
     this.stage.hovered[side] = this.stage.selected[side] = null;
@@ -297,8 +305,24 @@ export class App {
   busy(step) {
     this.working += step;
     get("viewer", HTMLElement).classList.toggle("working", this.working > 0);
-    get("working", HTMLElement).textContent = this.working > 0 ? "Segmenting …" : "";
+    this.sayWorking();
     this.changed();
+  }
+
+  /**
+   * @param {number} side
+   * @param {number} seconds
+   */
+  pausing(side, seconds) {
+    this.pauses[side] = seconds;
+    this.sayWorking();
+  }
+
+  /** Say what the page waits for. */
+  sayWorking() {
+    const seconds = Math.min(...this.pauses.filter(Boolean));
+    const said = Number.isFinite(seconds) ? `The service is busy; asking again in ${seconds} s` : "Segmenting …";
+    get("working", HTMLElement).textContent = this.working > 0 ? said : "";
   }
 
   /** Show which models there are, and which are chosen. */
