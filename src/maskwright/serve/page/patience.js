@@ -8,8 +8,8 @@ const PATIENCE_S = 60;
 /**
  * @template T
  * @param {() => Promise<T>} ask
- * @param {(seconds: number) => void} pausing told the length of each pause, and 0 when it is over
- * @param {AbortSignal} signal that `ask` heeds as well: it ends a pause
+ * @param {(seconds: number) => void} pausing called with the length of each pause, and with 0 when it is over
+ * @param {AbortSignal} signal that ends a pause; `ask` ends by it too
  * @returns {Promise<T>}
  */
 export async function askPatiently(ask, pausing, signal) {
